@@ -1,0 +1,64 @@
+"""The `oneblock` command. Exit status: 0 well, 1 found something wrong, 2 bad input."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from oneblock import __version__
+from oneblock.cli.common import Verb, common_options, print_json, say
+from oneblock.config.errors import OneblockError
+
+VERBS = {
+    "train": "train a model and show how it goes",
+    "generate": "stream text from a run",
+    "show": "draw a model: dataflow, formula, parameters, FLOPs, cache",
+    "bench": "measure speed against peers and against this machine's limits",
+}
+"""Verb -> summary; each is the `VERB` of a file of its name in this folder."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives the exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _parser(next((word for word in arguments if word in VERBS), None))
+    args = parser.parse_args(arguments)
+    if args.verb is None:
+        parser.print_help()
+        return 0
+    verb: Verb = args.of_verb
+    try:
+        result = verb.run(args)
+    except OneblockError as error:
+        say(f"oneblock {verb.name}: {error}")
+        return 2
+    except BrokenPipeError:
+        # The reader went away (`| head`): that is no error of ours; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        say("\nstopped")
+        return 130
+    if args.json:
+        print_json({key: value for key, value in result.items() if key != "found_wrong"})
+    return 1 if result.get("found_wrong") else 0
+
+
+def _parser(wanted: str | None) -> argparse.ArgumentParser:
+    """All verbs by name; only the wanted one is loaded."""
+    parser = argparse.ArgumentParser(
+        prog="oneblock", description="One readable transformer block from which every transformer is made."
+    )
+    parser.add_argument("--version", action="version", version=f"oneblock {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    for name, summary in VERBS.items():
+        sub = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == wanted:
+            verb: Verb = importlib.import_module(f"oneblock.cli.{name}").VERB
+            verb.options(sub)
+            common_options(sub)
+            sub.set_defaults(of_verb=verb)
+    return parser

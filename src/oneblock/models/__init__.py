@@ -1,0 +1,1 @@
+"""The stacks: a list of blocks with something before and after it."""

@@ -1,0 +1,123 @@
+"""The block: steps, one after another.
+
+    contribution = norm_out(mix(norm_in(x)))            a Branch
+    x            = norm(skip(x) + scale(contribution))  a Residual
+
+Every placement and order the field has named is a filling of these two lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from oneblock.config.block import PLACEMENTS
+from oneblock.config.block import Block as BlockConfig
+from oneblock.config.norm import Norm
+from oneblock.config.position import Position
+from oneblock.nn.attention import Attention
+from oneblock.nn.branch import Branch, Residual, make_residual
+from oneblock.nn.context import Context
+from oneblock.nn.feedforward import FEED_FORWARDS
+from oneblock.nn.norm import make_norm
+from oneblock.nn.position import attention_position
+
+
+class Step(NamedTuple):
+    """Branches that read the same stream, what stands before them all, and how they join it."""
+
+    branches: dict[str, Branch]
+    residual: Residual
+    shared_norm: nn.Module | None = None
+
+
+class Block(nn.Module):
+    """Steps, one after another, B × T × D -> B × T × D.
+
+    Branches are attributes under their own names (`attention`, `feed_forward`; a second one `attention_2`), the
+    residual of a step under its branches' names (`attention_residual`).
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        super().__init__()
+        self.steps: list[tuple[list[str], str, str]] = []
+        for step in steps:
+            names = [self._free(name) for name in step.branches]
+            joined = "_".join(names)
+            for name, branch in zip(names, step.branches.values(), strict=True):
+                setattr(self, name, branch)
+            setattr(self, f"{joined}_residual", step.residual)
+            setattr(self, f"{joined}_norm", step.shared_norm or nn.Identity())
+            self.steps.append((names, f"{joined}_norm", f"{joined}_residual"))
+
+    def _free(self, name: str) -> str:
+        number = 1 + sum(1 for names, _, _ in self.steps for taken in names if taken.rstrip("_0123456789") == name)
+        return name if number == 1 else f"{name}_{number}"
+
+    def forward(self, x_BTD: Tensor, ctx: Context) -> Tensor:
+        for names, norm, residual in self.steps:
+            shared_BTD = getattr(self, norm)(x_BTD)
+            contributions = [getattr(self, name)(shared_BTD, ctx) for name in names]
+            x_BTD = getattr(self, residual)(x_BTD, sum(contributions[1:], start=contributions[0]))
+        return x_BTD
+
+
+class Fill(Protocol):
+    """Makes a branch by name with its norms in place."""
+
+    def __call__(self, name: str, norm_in: nn.Module | None, norm_out: nn.Module | None, dropout: float) -> Branch: ...
+
+
+def assemble(option: BlockConfig, width: int, fill: Fill, norm: Callable[[Norm, int], nn.Module] = make_norm) -> Block:
+    """A block from its configuration: each branch with the norms its placement asks for, each step with its residual.
+
+    `fill` and `norm` make the parts, so that the same assembly also runs on symbols (`oneblock.inspect.formula`).
+    """
+    steps = []
+    for names in option.branches:
+        branches: dict[str, Branch] = {}
+        for name in names:
+            own = option.only(name)
+            assert own.norm is not None and own.placement is not None and own.dropout is not None
+            places = PLACEMENTS[own.placement]
+            norm_in = norm(own.norm, width) if "in" in places and not (option.shared_norm and len(names) > 1) else None
+            norm_out = norm(own.norm, width) if "out" in places else None
+            branches[name] = fill(name, norm_in, norm_out, own.dropout)
+        own = option.only(names[0])
+        assert own.norm is not None and own.placement is not None and own.residual is not None
+        on_stream = norm(own.norm, width) if "stream" in PLACEMENTS[own.placement] else None
+        shared = norm(own.norm, width) if option.shared_norm and len(names) > 1 else None
+        steps.append(Step(branches, make_residual(own.residual, width, on_stream), shared))
+    return Block(steps)
+
+
+def make_block(option: BlockConfig, width: int, *, position: Position, first_slot: int, fused: bool) -> Block:
+    """A block with its parts. `position` is the stack's scheme, `first_slot` its first attention's cache slot."""
+    slots = iter(range(first_slot, first_slot + len(option.steps)))
+
+    def fill(name: str, norm_in: nn.Module | None, norm_out: nn.Module | None, dropout: float) -> Branch:
+        if name == "feed_forward":
+            make = FEED_FORWARDS[type(option.feed_forward)]
+            return make(option.feed_forward, width, norm_in=norm_in, norm_out=norm_out, dropout=dropout)  # type: ignore[arg-type]
+        attention, slot = option.attention, next(slots)
+        scheme = attention_position(
+            attention.position,
+            position,
+            num_heads=attention.num_heads,
+            head_width=attention.width_of_head(width),
+            slot=slot,
+        )
+        return Attention(
+            attention,
+            width,
+            position=scheme,
+            slot=slot,
+            fused=fused,
+            norm_in=norm_in,
+            norm_out=norm_out,
+            dropout=dropout,
+        )
+
+    return assemble(option, width, fill)

@@ -1,0 +1,74 @@
+"""The key/value cache: what attention has seen, so that each token is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from oneblock.config.errors import OneblockError
+
+
+class ContextOverflow(OneblockError, ValueError):
+    """More positions than there is room for."""
+
+
+class Cache:
+    """Keys and values of every attention, preallocated: for each slot two tensors B × G × capacity × K.
+
+    `length` positions are filled, the same for all rows; shorter rows are padded on the left.
+    Bytes: 2 · Σ G·K · capacity · B · bytes a number. Raises ContextOverflow at its end.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[tuple[int, int]],
+        batch: int,
+        capacity: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        def room(groups: int, head_width: int) -> Tensor:
+            return torch.zeros(batch, groups, capacity, head_width, dtype=dtype, device=device)
+
+        self.keys = [room(*slot) for slot in slots]
+        self.values = [room(*slot) for slot in slots]
+        self.batch, self.capacity, self.length = batch, capacity, 0
+        self.padding: Tensor | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """What the tensors take."""
+        return sum(room.numel() * room.element_size() for room in (*self.keys, *self.values))
+
+    def reserve(self, batch: int, new: int, padding_BT: Tensor | None) -> Tensor | None:
+        """Check that `new` positions fit, note which of them are pads; the padding of all positions, or None."""
+        if batch != self.batch:
+            raise ValueError(f"the cache was made for {self.batch} rows and was given {batch}; make one for {batch}")
+        if self.length + new > self.capacity:
+            raise ContextOverflow(
+                f"the cache holds {self.capacity} positions: {self.length} are filled and {new} more were given; "
+                f"make a larger one (model.cache(batch, capacity={self.length + new})) or start anew from a shorter text"
+            )
+        if padding_BT is None and self.padding is None:
+            return None
+        if padding_BT is None:
+            padding_BT = torch.zeros(batch, new, dtype=torch.bool, device=self.keys[0].device)
+        before = self.padding
+        if before is None:
+            before = padding_BT.new_zeros(batch, self.length)
+        self.padding = torch.cat([before, padding_BT], dim=1)
+        return self.padding
+
+    def store(self, slot: int, k_BGTK: Tensor, v_BGTK: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the new keys and values of one attention; give all it has, B × G × S × K."""
+        end = self.length + k_BGTK.shape[2]
+        self.keys[slot][:, :, self.length : end] = k_BGTK
+        self.values[slot][:, :, self.length : end] = v_BGTK
+        return self.keys[slot][:, :, :end], self.values[slot][:, :, :end]
+
+    def advance(self, new: int) -> None:
+        """Count the positions that every attention has stored."""
+        self.length += new
