@@ -160,7 +160,7 @@ def _memory_mapped(
     if isinstance(tokenizer, Tokenizer):
         made = tokenizer
     else:
-        kept_tokenizer = _path(cache, sha256, tokenizer, shares)
+        kept_tokenizer = _path(cache, sha256, tokenizer, shares).with_suffix(".json")
         loaded = load_tokenizer(kept_tokenizer)
         made = loaded or _made(tokenizer, read(), _bounds(len(read()), shares))
         if loaded is None:

@@ -24,7 +24,10 @@ def pieces(text: str, start: int = 0, stop: int | None = None, size: int | None 
         end = start + size
         if end < stop:
             found = CUT.search(text, end, min(end + size, stop))
-            end = found.start() if found else end
+            if found:
+                end = found.start()
+            elif end + size >= stop:
+                end = stop
         end = min(end, stop)
         yield text[start:end]
         start = end

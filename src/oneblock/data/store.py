@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,12 @@ def _split_file(folder: Path, name: str) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    # What a killed process left; a younger one may still be at work.
+    # What a killed process left.
     for left in folder.parent.glob(f"{folder.name}.tmp-*"):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        # One that is still at work may rename its folder away at any moment.
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:

@@ -39,11 +39,13 @@ def locate(source: str) -> Source:
         origin = f"made in code: {len(CYCLE)} characters repeated {REPEATS} times"
         return Source(name="pattern", origin=origin, parts=((CYCLE * REPEATS).encode(),))
     path = Path(source).expanduser()
+    if not source:
+        raise _missing(source, path)
     if path.is_dir():
         return _folder(path)
     if path.is_file():
         return Source(name=path.name, origin=f"the file {path}", parts=(path,))
-    if source and path.exists():
+    if path.exists():
         raise DataError(f"{source} is neither a file nor a folder. Give a text file, or one of {_NAMED}")
     raise _missing(source, path)
 

@@ -130,8 +130,8 @@ class CharTokenizer(Tokenizer):
         more = f" and {len(characters) - shown} more" if len(characters) > shown else ""
         return DataError(
             f"unknown characters: {named}{more}. This is a chars tokenizer: it knows only "
-            f"the {self.vocab_size} characters of the text it was made from. Leave them out, or train with the bytes or the bpe:512 "
-            "tokenizer, which take any text"
+            f"the {self.vocab_size} characters of the text it was made from. Leave them out, or train with "
+            "the bytes or the bpe:512 tokenizer, which take any text"
         )
 
 

@@ -37,7 +37,7 @@ def pick_device(name: str = "auto") -> torch.device:
 def describe() -> dict[str, Any]:
     """This machine in words and numbers, for the head of every measured figure.
 
-    `processor` model name; `cores` usable; `threads` torch computes with; `memory` in bytes (None if unknown);
+    `processor` model name; `cores` usable; `threads` of torch; `memory` in bytes (None if unknown);
     `torch` version; `accelerator` model name, or None.
     """
     return {

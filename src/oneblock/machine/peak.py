@@ -33,8 +33,8 @@ def matrix_peak(
 
         max over shapes (m, k, n) and layouts of  2·m·k·n / seconds of  A_mk @ B_kn
 
-    CPU: all usable cores. The settings in force (TF32, oneDNN's float32 precision) count: they are the machine's
-    limit for this process. Takes `seconds`, more on a slow machine: each form runs at least three times.
+    CPU: all usable cores. The settings in force (TF32, oneDNN's float32 precision) count: they are the
+    limit of this process. Takes `seconds`, more on a slow machine: each form runs at least twice.
     """
     forms: list[tuple[Work, float]] = []
     for m, k, n in shapes or (_CPU_SHAPES if device.type == "cpu" else _GPU_SHAPES):
@@ -49,11 +49,13 @@ def matrix_peak(
 def memory_bandwidth(
     device: torch.device, seconds: float = 0.5, size: int = 1 << 30, clock: Clock = time.perf_counter
 ) -> float:
-    """The best sustained reading from memory in bytes/s: `size` bytes of float32, far beyond any cache, read once.
+    """The best sustained reading from memory in bytes/s: `size` bytes of float32, far beyond any cache.
 
-    The fastest of three that touch each byte once and write next to nothing: the sum of everything, the sums of
-    rows, a matrix times a vector (what decoding does with its weights). CPU: all usable cores. Where less than twice
-    `size` is free, a quarter of what is free is read.
+        max over three readings of  size / seconds
+
+    The three touch each byte once and write next to nothing: the sum of everything, the sums of rows,
+    a matrix times a vector (what decoding does with its weights). CPU: all usable cores.
+    Where less than twice `size` is free, a quarter of what is free is read.
     """
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else host.free_memory()
     if free is not None and free < 2 * size:
@@ -62,7 +64,7 @@ def memory_bandwidth(
     columns = min(8192, max(1, size // 4))
     rows = max(1, size // (4 * columns))
     num_bytes = 4.0 * rows * columns
-    # Ones, not zeros: a system may lend one and the same page of zeros for all of them, and read that from cache.
+    # Ones, not zeros: a system may lend the same page of zeros for all of them, and that one sits in cache.
     matrix = torch.ones(rows, columns, device=device)
     vector = torch.ones(columns, device=device)
     forms: list[tuple[Work, float]] = [

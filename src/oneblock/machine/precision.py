@@ -31,7 +31,7 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 matrices in hardware (slower than float32 where it does not)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "mps":
         return torch.backends.mps.is_macos_or_newer(14, 0)
     if device.type == "cpu":
@@ -46,7 +46,9 @@ def _cpu_has_bfloat16() -> bool:
         return True
     if _reports(torch.cpu, "_is_avx512_supported") or _reports(torch.cpu, "_is_avx2_supported"):
         return False
-    return torch.backends.mkldnn.is_available() and _reports(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")
+    return _reports(torch.backends.mkldnn, "is_available") and _reports(
+        torch.ops.mkldnn, "_is_mkldnn_bf16_supported"
+    )
 
 
 def _reports(owner: object, name: str) -> bool:

@@ -31,7 +31,7 @@ _NAME = re.compile(r"step-(\d{8,})(\.old)?")
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """One whole checkpoint, on the CPU; `skipped` are the newer ones that were not whole, each with the reason."""
+    """One whole checkpoint, on the CPU; `skipped` are the newer ones that were not, each with the reason."""
 
     step: int
     tensors: dict[str, Tensor]
@@ -165,19 +165,16 @@ def _step(path: Path) -> int:
 def _found(folder: Path, step: int | None = None) -> list[Path]:
     """Newest first; of one step the finished before the one it replaces."""
     home = folder / "checkpoints"
-    names = os.listdir(home) if home.is_dir() else []
-    found = [home / name for name in names if _NAME.fullmatch(name)]
-    found = [path for path in found if step is None or _step(path) == step]
+    paths = home.iterdir() if home.is_dir() else []
+    found = [path for path in paths if _NAME.fullmatch(path.name) and step in (None, _step(path))]
     return sorted(found, key=lambda path: (_step(path), path.suffix == ""), reverse=True)
 
 
 def _kept(home: Path) -> str:
     found = _found(home.parent)
-    return (
-        f"The checkpoints before it are untouched, the newest is {found[0].name}."
-        if found
-        else ("No earlier checkpoint was there.")
-    )
+    if not found:
+        return "No earlier checkpoint was there."
+    return f"The checkpoints before it are untouched, the newest is {found[0].name}."
 
 
 def _none_whole(folder: Path, step: int | None, skipped: list[tuple[Path, str]]) -> str:

@@ -38,14 +38,14 @@ class Seal:
 
 
 def write_new(path: Path, chunks: Iterable[Chunk]) -> Seal:
-    """Write a file that does not exist yet, on the disk itself when this returns, and seal what was written."""
+    """Write a file that does not exist yet, on the disk itself when this returns, and seal it."""
     digest, size = hashlib.sha256(), 0
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
     try:
         for chunk in chunks:
             digest.update(chunk)
             size += len(chunk)
-            _write_all(descriptor, memoryview(chunk))
+            write_all(descriptor, chunk)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -77,7 +77,8 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, rest: memoryview) -> None:
-    # One call may write less than asked: 2 GiB is Linux's limit, and a nearly full disk takes what fits.
+def write_all(descriptor: int, data: Chunk) -> None:
+    """Write all of `data`: one system call may take less (2 GiB at most; on a full disk what fits)."""
+    rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

@@ -26,13 +26,14 @@ def in_words(num_bytes: int) -> str:
 
 @contextmanager
 def storing(what: str, path: Path, num_bytes: int, consequence: str) -> Iterator[None]:
-    """Turn the system's refusal to store `num_bytes` at `path` into a RunError that says what is still safe."""
+    """Turn the system's refusal to store `num_bytes` at `path` into a RunError that says what is safe."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise RunError(
-            f"cannot save {what} at {path}: {reason}. It needs {in_words(num_bytes)}; {_free(path)}. {consequence}"
+            f"cannot save {what} at {path}: {reason}. "
+            f"It needs {in_words(num_bytes)}; {_free(path)}. {consequence}"
         ) from error
 
 

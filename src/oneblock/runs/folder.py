@@ -30,7 +30,7 @@ class Run:
 
     @classmethod
     def create(cls, out: Path | None, name: str) -> Run:
-        """A new, empty folder: `out`, or `runs/NAME-N` with the first free N, also when several start at once.
+        """A new, empty folder: `out`, or `runs/NAME-N` with the first free N, also when many start at once.
 
         RunError where `out` has something in it or cannot be made. Take `lock()` before writing.
         """
@@ -95,7 +95,7 @@ class Run:
             raise RunError(f"{path} cannot be read: {error}") from error
 
     def write_json(self, name: str, value: Any) -> Path:
-        """`write_text` of JSON, always valid: NaN and infinities as "NaN", "Infinity", "-Infinity", and stay so."""
+        """`write_text` of valid JSON: NaN and infinities become the words "NaN", "Infinity", "-Infinity"."""
         return self.write_text(name, json.dumps(to_words(value), indent=2, allow_nan=False) + "\n")
 
     def read_json(self, name: str) -> Any:

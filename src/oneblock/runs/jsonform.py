@@ -26,7 +26,7 @@ def from_words(value: Any) -> Any:
 
 
 def dump_exact(value: Any) -> str:
-    """JSON text from which `load_exact` gives back the same value: every float bit for bit, every text as it was.
+    """JSON text from which `load_exact` gives back the same value, every float bit for bit.
 
     NaN and the infinities become `{"__float__": word}`. TypeError for what JSON would silently
     change or cannot hold: a key that is no text, a tensor, an object. A tuple comes back as a list.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from oneblock.runs.durable import replace
+from oneblock.runs.durable import replace, write_all
 from oneblock.runs.errors import RunError, storing
 from oneblock.runs.jsonform import from_words, to_words
 
@@ -34,11 +34,9 @@ class MetricsLog:
                 self._descriptor = self._open()
             end = os.fstat(self._descriptor).st_size
             try:
-                written = os.write(self._descriptor, line)
-                if written < len(line):
-                    # What fits was taken; asking for the rest brings the reason as an error.
-                    os.write(self._descriptor, line[written:])
-            except OSError:
+                write_all(self._descriptor, line)
+            except BaseException:
+                # Half a line at the end is bearable, but not in the middle once the next one follows.
                 os.ftruncate(self._descriptor, end)
                 raise
 
@@ -103,12 +101,8 @@ class MetricsLog:
 
 
 def _line(text: bytes) -> dict[str, Any] | None:
-    # Without its newline a line may be the beginning of a longer number: {"loss": 1} of {"loss": 1.5} is not
-    # possible, for the brace ends it, but a newline is the sign that the whole of it was written.
-    if not text.endswith(b"\n"):
-        return None
     try:
-        line = json.loads(text)
+        line = json.loads(text) if text.endswith(b"\n") else None
     except ValueError:
         return None
     return line if isinstance(line, dict) else None

@@ -94,4 +94,4 @@ def _chunks(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Iterator[Ch
     for name in names:
         tensor = tensors[name].detach().to("cpu").resolve_conj().resolve_neg().contiguous()
         if tensor.numel():
-            yield memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
+            yield tensor.reshape(-1).view(torch.uint8).numpy().data

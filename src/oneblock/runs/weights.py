@@ -1,8 +1,8 @@
 """The weights a run keeps: one safetensors file under a plain name, replaced without a torn moment.
 
 The manifest and the file are two names, and no system renames two at once. So the manifest first lists
-the file that is there *and* the one that comes (size and SHA-256 of each), then the file is renamed into place,
-then the manifest lists the new one alone. Wherever this is cut off, the file that is there is listed.
+the file that is there *and* the one that comes (size and SHA-256 of each), then the file is renamed into
+place, then the manifest lists the new one alone. Wherever this is cut off, the file that is there is listed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def save_weights(folder: Path, name: str, tensors: Mapping[str, Tensor], meta: M
 
 
 def load_weights(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights and meta of `save_weights`, on the CPU, every byte checked; RunError when they are not whole."""
+    """The weights and meta of `save_weights`, on the CPU, every byte checked; RunError when not whole."""
     path, manifest = _places(folder, name)
     reason = None
     # A training may replace both files between the two looks; the second round then sees the new pair.
@@ -67,7 +67,8 @@ def load_weights(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, 
     others = sorted(other.stem for other in path.parent.glob("*.safetensors") if other != path)
     there_are = f" Other weights there: {', '.join(others)}." if others else ""
     raise RunError(
-        f"no whole weights {name!r} in {folder}: {reason}.{there_are} Training on with --resume saves them again"
+        f"no whole weights {name!r} in {folder}: {reason}.{there_are} "
+        "Going on with the training by --resume saves them again"
     )
 
 

@@ -116,6 +116,6 @@ def _check_same_names(given: Iterable[str], wanted: Iterable[str]) -> None:
     missing, extra = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
     if missing or extra:
         raise OneblockError(
-            f"the averaged weights and the model differ: missing {missing[:3]}, not in the model {extra[:3]}; "
+            f"averaged weights and model differ: missing {missing[:3]}, not in the model {extra[:3]}; "
             f"{_REMEDY}"
         )

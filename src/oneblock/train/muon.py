@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from oneblock.config.errors import ConfigError, OneblockError
 
-AdjustLr = Literal["original", "match_rms_adamw"]
 _ADJUST_LR = ("original", "match_rms_adamw")
 COEFFICIENTS = (3.4445, -4.775, 2.0315)
 
@@ -38,7 +37,7 @@ class Muon(torch.optim.Optimizer):
         nesterov: bool = True,
         ns_steps: int = 5,
         eps: float = 1e-7,
-        adjust_lr: AdjustLr = "original",
+        adjust_lr: str = "original",
         splits: Mapping[Tensor, Sequence[int]] | None = None,
         ns_dtype: torch.dtype | None = None,
     ) -> None:
@@ -121,9 +120,7 @@ class Muon(torch.optim.Optimizer):
                     )
         for parameter, rows in self.splits.items():
             if parameter not in mine:
-                raise OneblockError(
-                    "splits has a matrix that is not among the parameters; take it out of splits"
-                )
+                raise OneblockError("splits has a matrix that is not among the parameters; take it out")
             if sum(rows) != parameter.shape[0] or min(rows) < 1:
                 raise OneblockError(
                     f"splits {rows} must be positive and add up to the matrix's {parameter.shape[0]} rows"
@@ -142,7 +139,7 @@ def newton_schulz(
     """
     a, b, c = COEFFICIENTS
     wide = stack_NRC if stack_NRC.dtype == torch.float64 else stack_NRC.float()
-    norm_N = torch.linalg.vector_norm(wide, dim=(-2, -1), keepdim=True).clamp(min=eps)
+    norm_N: Tensor = torch.linalg.vector_norm(wide, dim=(-2, -1), keepdim=True).clamp(min=eps)
     x_NRC = (wide / norm_N).to(dtype)
     for _ in range(steps):
         gram_NRR = x_NRC @ x_NRC.mT
@@ -167,5 +164,5 @@ def _lying(matrix: Tensor) -> Tensor:
     return matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
 
 
-def _scale(adjust_lr: AdjustLr, rows: int, cols: int) -> float:
+def _scale(adjust_lr: str, rows: int, cols: int) -> float:
     return math.sqrt(max(1.0, rows / cols)) if adjust_lr == "original" else 0.2 * math.sqrt(max(rows, cols))

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from oneblock.config.errors import ConfigError, OneblockError
 
-Named = tuple[str, Tensor]
+T = TypeVar("T", bound=Tensor)
 _PREFIX = "optimizer."
 _REMEDY = "resume with the configuration the run was started with, or start a new run"
 
 
 def decay_groups(
-    named_parameters: Iterable[Named],
+    named_parameters: Iterable[tuple[str, Tensor]],
     weight_decay: float,
     *,
     embeddings: Collection[str | int] = (),
@@ -31,8 +31,8 @@ def decay_groups(
     if not weight_decay >= 0:
         raise ConfigError("weight_decay", weight_decay, "must be 0 or more")
     named, tables = _distinct(named_parameters, embeddings)
-    decayed: list[Named] = []
-    free: list[Named] = []
+    decayed: list[tuple[str, Tensor]] = []
+    free: list[tuple[str, Tensor]] = []
     for name, parameter in named:
         exempt = parameter.ndim < 2 or (id(parameter) in tables and not decay_embeddings)
         (free if exempt else decayed).append((name, parameter))
@@ -41,8 +41,8 @@ def decay_groups(
 
 
 def hidden_matrices(
-    named_parameters: Iterable[Named], exclude: Collection[str | int] = ()
-) -> tuple[list[Named], list[Named]]:
+    named_parameters: Iterable[tuple[str, T]], exclude: Collection[str | int] = ()
+) -> tuple[list[tuple[str, T]], list[tuple[str, T]]]:
     """Muon's share and AdamW's: the 2-D matrices not in `exclude` (by name or `id`), and all the rest.
 
     Exclude the embeddings, the position table and the head: their rows are looked up or compared one by one,
@@ -179,8 +179,8 @@ class OptimizerSet:
 
 
 def _distinct(
-    named_parameters: Iterable[Named], marked: Collection[str | int]
-) -> tuple[list[Named], set[int]]:
+    named_parameters: Iterable[tuple[str, T]], marked: Collection[str | int]
+) -> tuple[list[tuple[str, T]], set[int]]:
     """The trainable parameters, tied ones once under their first name, and the ids of the marked ones."""
     everything = list(named_parameters)
     known = {name for name, _ in everything} | {id(p) for _, p in everything}
@@ -191,7 +191,7 @@ def _distinct(
             "is listed once) or id(parameter)"
         )
     marked_ids = {id(p) for name, p in everything if name in marked or id(p) in marked}
-    distinct: dict[int, Named] = {}
+    distinct: dict[int, tuple[str, T]] = {}
     for name, parameter in everything:
         if parameter.requires_grad:
             distinct.setdefault(id(parameter), (name, parameter))

@@ -1,0 +1,242 @@
+"""The training loop: steps, and between them looking up: evaluate, keep the best, sample, save."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from oneblock.config.config import Config
+from oneblock.config.recipe import WSD, Constant, Cosine, Schedule
+from oneblock.data.batches import sample_batch
+from oneblock.data.corpus import Corpus
+from oneblock.runs.checkpoint import load_checkpoint, prune, save_checkpoint
+from oneblock.runs.folder import Run
+from oneblock.runs.metrics import MetricsLog
+from oneblock.runs.weights import save_weights
+from oneblock.train import horizon as horizons
+from oneblock.train import schedule
+from oneblock.train.clip import clip_gradients
+from oneblock.train.evaluate import evaluate, excerpts
+from oneblock.train.seeds import step_seed
+from oneblock.train.state import Kept, Training
+from oneblock.train.step import Gradients
+
+KEPT = "kept"
+WARM_STEPS, MEASURED_STEPS = 5, 15
+"""Under `minutes`: steps before, and steps in, the measurement of a step's length."""
+
+Event = Mapping[str, Any]
+Listener = Callable[[Event], None]
+Stop = Callable[[], bool]
+
+
+def rate_factor(option: Schedule, step: int, total: int) -> float:
+    """The learning rate of a step as a share of the full one."""
+    match option:
+        case Constant():
+            return schedule.constant(step, total, option.warmup)
+        case Cosine():
+            return schedule.cosine(step, total, option.warmup, option.final)
+        case WSD():
+            return schedule.wsd(step, total, option.warmup, option.decay, option.final, option.shape)
+
+
+class Loop:
+    """Trains `parts.model` to the end of its horizon, or until `stop()` says so, which saves first.
+
+    Everything a person wants to know leaves as events: to `metrics.jsonl` and to `listen`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        corpus: Corpus,
+        run: Run,
+        parts: Training,
+        gradients: Gradients,
+        *,
+        listen: Listener = lambda event: None,
+        stop: Stop = lambda: False,
+        sample: Callable[[], str] | None = None,
+    ) -> None:
+        self.config, self.recipe, self.corpus, self.run, self.parts = config, config.recipe, corpus, run, parts
+        self.gradients, self.listen, self.stop, self.sample = gradients, listen, stop, sample
+        self.log = MetricsLog(run.path / "metrics.jsonl")
+        self.context = config.model.context
+        self.device = gradients.device
+        self.started = time.perf_counter()
+        self.before = parts.count.seconds
+        self.steps_timed: list[float] = []
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, earlier sittings included."""
+        return self.before + time.perf_counter() - self.started
+
+    def tell(self, event: str, **values: Any) -> None:
+        """One event, to the log and to whoever listens."""
+        line = {"event": event, "step": self.parts.count.step, "seconds": round(self.seconds, 3), **values}
+        self.log.append(line)
+        self.listen(line)
+
+    def go(self) -> bool:
+        """Train; True when the horizon was reached, False when stopped before."""
+        count = self.parts.count
+        if count.step == 0 and self.parts.horizon is None and self.recipe.steps is not None:
+            self.parts.horizon = horizons.of_steps(self.recipe, self.recipe.steps)
+        if count.step == 0:
+            self.save()
+        for _ in self._steps():
+            self._look_up()
+            if self.stop():
+                self.save()
+                self.tell("stopped")
+                return False
+        return True
+
+    def _steps(self) -> Iterator[None]:
+        while self.parts.horizon is None or self.parts.count.step < self.parts.horizon.steps:
+            began = time.perf_counter()
+            self._step()
+            self.steps_timed.append(time.perf_counter() - began)
+            if self.parts.horizon is None and len(self.steps_timed) == WARM_STEPS + MEASURED_STEPS:
+                self._measure_horizon()
+            yield
+
+    def _step(self) -> None:
+        parts, count, recipe = self.parts, self.parts.count, self.recipe
+        total = parts.horizon.steps if parts.horizon else 10**9
+        factor = rate_factor(recipe.schedule, count.step, total)
+        parts.optimizer.set_lr_factor(factor)
+        inputs, targets = self.batch(count.step)
+        parts.optimizer.zero_grad()
+        began = time.perf_counter()
+        loss = float(self.gradients(inputs, targets, count.step))
+        if not self.steps_timed:
+            count.compile_seconds += time.perf_counter() - began
+        grad_norm = float(clip_gradients(parts.optimizer.parameters(), recipe.clip or float("inf")))
+        verdict = parts.guard.verdict(loss, grad_norm) if recipe.guard else "ok"
+        if verdict == "rollback":
+            self._roll_back()
+            return
+        count.step += 1
+        if verdict == "skip":
+            self.tell("skip", reason=parts.guard.reason, loss=loss, grad_norm=grad_norm)
+            return
+        parts.optimizer.step()
+        if parts.average is not None:
+            parts.average.update()
+        count.tokens += inputs.numel()
+        count.seconds = self.seconds
+        self.tell("step", loss=loss, grad_norm=grad_norm, rate_factor=factor, tokens=count.tokens)
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch of a step. After a rollback the text comes in another order, so as not to meet the same spike."""
+        seed = step_seed(self.recipe.seed, self.parts.guard.rollbacks)
+        arrays = sample_batch(
+            self.corpus.train, seed=seed, step=step, batch_size=self.recipe.batch_size, context=self.context
+        )
+        inputs, targets = (torch.from_numpy(array).to(self.device, non_blocking=True) for array in arrays)
+        return inputs, targets
+
+    def _roll_back(self) -> None:
+        reason, rollbacks = self.parts.guard.reason, self.parts.guard.rollbacks
+        checkpoint = load_checkpoint(self.run.path)
+        self.parts.load(checkpoint, keep_guard=True)
+        self.tell("rollback", reason=reason, to_step=checkpoint.step, rollbacks=rollbacks)
+        if self.parts.guard.exhausted:
+            raise Diverged(f"{reason}; the run went back {rollbacks} times and does not get past it. {Diverged.remedy}")
+
+    def _measure_horizon(self) -> None:
+        assert self.recipe.minutes is not None
+        timed = sorted(self.steps_timed[WARM_STEPS:])
+        step_seconds = sum(timed) / len(timed)
+        began = time.perf_counter()
+        evaluate(self.parts.model, self.corpus.selection, context=self.context, precision=self.gradients.precision)
+        one_pass = (time.perf_counter() - began) / max(len(self.corpus.selection), 1)
+        averaged = 2 if self.parts.average else 1
+        held_out = averaged * len(self.corpus.selection) + len(self.corpus.validation)
+        self.parts.horizon = horizons.of_time(
+            self.recipe,
+            done=self.parts.count.step,
+            remaining=60 * self.recipe.minutes - self.seconds,
+            step_seconds=step_seconds,
+            evaluation_seconds=held_out * one_pass,
+            # At the end: once more both, and an excerpt of the training split, in full precision.
+            last_seconds=(held_out + 3 * 3 * len(self.corpus.validation)) * one_pass,
+        )
+        self.tell("horizon", step_seconds=step_seconds, **self.parts.horizon.to_dict())
+        self.save()
+
+    def _look_up(self) -> None:
+        horizon, step = self.parts.horizon, self.parts.count.step
+        if horizon is None or step == 0:
+            return
+        last = step >= horizon.steps
+        if step % horizon.evaluate_every == 0 or last:
+            self.evaluate()
+        if self.sample is not None and (step % horizon.sample_every == 0 or last):
+            self.tell("sample", text=self.sample())
+        if step % horizon.checkpoint_every == 0 or last:
+            self.save()
+
+    def evaluate(self) -> None:
+        """Both sets of weights on the selection split; the better one on the whole validation split, and kept if best."""
+        parts, count = self.parts, self.parts.count
+        losses = {False: self.loss_on("selection")}
+        if parts.average is not None:
+            with parts.average.swap():
+                losses[True] = self.loss_on("selection")
+        averaged = min(losses, key=lambda kind: losses[kind] if losses[kind] == losses[kind] else float("inf"))
+        with self.weights(averaged):
+            val_loss = self.loss_on("validation")
+            best = count.kept is None or losses[averaged] < count.kept.selection_loss
+            if best:
+                count.kept = Kept(
+                    step=count.step, averaged=averaged, selection_loss=losses[averaged], val_loss=val_loss
+                )
+                save_weights(self.run.path, KEPT, parts.model.state_dict(), vars(count.kept))
+        self.tell(
+            "evaluate",
+            selection_loss=losses[False],
+            averaged_selection_loss=losses.get(True),
+            averaged=averaged,
+            val_loss=val_loss,
+            kept=best,
+        )
+
+    def weights(self, averaged: bool) -> Any:
+        """The averaged weights in the model's place for a `with`, or the plain ones as they are."""
+        if averaged:
+            assert self.parts.average is not None
+            return self.parts.average.swap()
+        return torch.no_grad()
+
+    def loss_on(self, split: str, precision: torch.dtype | None = None) -> float:
+        """Mean loss of the weights now in the model, over all of a split; of the training split, 8 long stretches."""
+        tokens = self.corpus.splits[split]
+        pieces = excerpts(tokens, len(self.corpus.validation)) if split == "train" else [tokens]
+        total = sum(
+            (len(piece) - 1)
+            * evaluate(
+                self.parts.model, piece, context=self.context, precision=precision or self.gradients.precision
+            )
+            for piece in pieces
+        )
+        return total / sum(len(piece) - 1 for piece in pieces)
+
+    def save(self) -> None:
+        """A checkpoint of this step; the two newest stay."""
+        self.parts.count.seconds = self.seconds
+        self.log.sync()
+        save_checkpoint(self.run.path, self.parts.count.step, self.parts.tensors(), self.parts.scalars())
+        prune(self.run.path, keep=2)
+
+
+class Diverged(RuntimeError):
+    """Training does not recover by itself."""
+
+    remedy = "Lower the learning rate (--set recipe.optimizer.learning_rate=…), or see what happens with --no-guard."

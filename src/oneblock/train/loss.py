@@ -1,0 +1,21 @@
+"""The next-token loss."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def cross_entropy(logits_BTV: Tensor, targets_BT: Tensor, valid_BT: Tensor | None = None) -> Tensor:
+    """−mean log softmax(logits)[target], in nats, taken in float32 or wider; only where `valid`, if given.
+
+    Targets are already shifted: targets[t] is the token that follows inputs[t].
+    """
+    logits = logits_BTV.flatten(0, 1)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if valid_BT is None:
+        return F.cross_entropy(logits, targets_BT.flatten())
+    losses = F.cross_entropy(logits, targets_BT.flatten(), reduction="none")
+    valid = valid_BT.flatten()
+    return (losses * valid).sum() / valid.sum()

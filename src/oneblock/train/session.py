@@ -1,0 +1,207 @@
+"""A training from its configuration to its result: data, model, run folder, loop, last evaluation, report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from oneblock.config.config import Config
+from oneblock.config.serial import config_from_dict, diff, to_dict
+from oneblock.data.corpus import Corpus, prepare
+from oneblock.data.tokenizer import tokenizer_from_dict
+from oneblock.decoding.generate import generate
+from oneblock.inspect.statistics import training_flops_per_token
+from oneblock.machine.device import describe, pick_device
+from oneblock.machine.peak import matrix_peak
+from oneblock.machine.precision import pick_precision
+from oneblock.models.build import build
+from oneblock.runs.checkpoint import load_checkpoint, sweep
+from oneblock.runs.errors import RunError
+from oneblock.runs.folder import Run
+from oneblock.runs.weights import load_weights
+from oneblock.train import horizon as horizons
+from oneblock.train.average import WeightAverage
+from oneblock.train.guard import SpikeGuard
+from oneblock.train.loop import KEPT, Listener, Loop, Stop
+from oneblock.train.optimizer import make_optimizer
+from oneblock.train.report import write_report
+from oneblock.train.state import Training
+from oneblock.train.step import Gradients, compile_wanted
+
+SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 200, 0.8
+
+
+def start(config: Config, out: Path | None) -> tuple[Config, Corpus, Run]:
+    """A new run: its data read, its folder made, its configuration (with the data's vocabulary) written."""
+    corpus = prepare(config.recipe.data, config.recipe.tokenizer)
+    corpus.check(config.model.context)
+    config = replace(config, model=replace(config.model, vocab_size=corpus.tokenizer.vocab_size))
+    run = Run.create(out, config.name)
+    run.write_json("tokenizer.json", corpus.tokenizer.to_dict())
+    run.write_json("data.json", {"name": corpus.name, "origin": corpus.origin, "sha256": corpus.sha256})
+    run.write_json("config.json", to_dict(config))
+    return config, corpus, run
+
+
+def reopen(run: Run, wanted: Callable[[Config], Config]) -> tuple[Config, Corpus, Run]:
+    """A run that was begun, with the same data. `wanted` applies what was asked for; only its length may differ."""
+    config = config_from_dict(run.read_json("config.json"))
+    asked = wanted(config)
+    changed = [path for path in diff(config, asked) if path not in ("recipe.steps", "recipe.minutes")]
+    if changed:
+        raise RunError(
+            f"--resume goes on as the run began, and {', '.join(changed)} would differ; "
+            "leave that out, or start a new run with another --out"
+        )
+    corpus = prepare(config.recipe.data, tokenizer_from_dict(run.read_json("tokenizer.json")))
+    before = run.read_json("data.json")["sha256"]
+    if corpus.sha256 != before:
+        raise RunError(
+            f"the data has changed since the run began (SHA-256 {before[:12]}… then, {corpus.sha256[:12]}… now: "
+            f"{corpus.origin}); bring back the old text, or start a new run"
+        )
+    return asked, corpus, run
+
+
+class Session:
+    """Everything one training needs, ready to `train()`."""
+
+    def __init__(
+        self,
+        config: Config,
+        corpus: Corpus,
+        run: Run,
+        *,
+        resume: bool = False,
+        device: str = "auto",
+        listen: Listener = lambda event: None,
+        stop: Stop = lambda: False,
+        command: str = "",
+    ) -> None:
+        self.config, self.corpus, self.run, self.command = config, corpus, run, command
+        self.listen = listen
+        self.device = pick_device(device)
+        self.precision = pick_precision(config.recipe.precision, self.device)
+        self.model = build(config, seed=config.recipe.seed).to(self.device)
+        self.parts = self._parts()
+        recipe = config.recipe
+        self.gradients = Gradients(
+            self.model,
+            precision=self.precision,
+            accumulation=recipe.accumulation,
+            input_noise=recipe.input_noise,
+            seed=recipe.seed,
+        )
+        self.loop = Loop(
+            config, corpus, run, self.parts, self.gradients, listen=listen, stop=stop, sample=self._sample
+        )
+        if resume:
+            self._resume()
+        self.compiled = compile_wanted(recipe, self.device, self.parts.count.step)
+
+    def _parts(self) -> Training:
+        recipe = self.config.recipe
+        average = WeightAverage(self.model.named_parameters(), recipe.average) if recipe.average else None
+        return Training(self.model, make_optimizer(self.model, recipe.optimizer), average, SpikeGuard())
+
+    def _resume(self) -> None:
+        sweep(self.run.path)
+        checkpoint = load_checkpoint(self.run.path)
+        self.parts.load(checkpoint)
+        self.loop.before = self.parts.count.seconds
+        self.loop.log.rewind(checkpoint.step)
+        recipe, horizon = self.config.recipe, self.parts.horizon
+        if recipe.steps is not None and horizon is not None and recipe.steps != horizon.steps:
+            self.parts.horizon = horizons.of_steps(recipe, recipe.steps)
+        skipped = [f"{path.name}: {reason}" for path, reason in checkpoint.skipped]
+        self.loop.tell("resume", from_step=checkpoint.step, skipped=skipped)
+
+    def train(self) -> dict[str, Any]:
+        """Train to the end, or to a stop, and give the result; also written as `result.json` and `report.html`."""
+        recipe, count = self.config.recipe, self.parts.count
+        flops = training_flops_per_token(self.config.model)
+        peak = matrix_peak(self.precision, self.device)
+        parameters = sum(p.numel() for p in self.model.parameters())
+        if self.compiled:
+            self.compiled = self.gradients.compile(*self.loop.batch(count.step), tell=self.loop.tell)
+            count.compile_seconds += self.gradients.compile_seconds
+        self.loop.tell(
+            "start",
+            name=self.config.name,
+            parameters=parameters,
+            tokens_a_step=recipe.batch_size * self.config.model.context,
+            flops_per_token=flops,
+            peak_flops=peak,
+            precision=str(self.precision).removeprefix("torch."),
+            compiled=self.compiled,
+            machine=describe(),
+            data=self.corpus.origin,
+            horizon=self.parts.horizon.to_dict() if self.parts.horizon else None,
+            minutes=recipe.minutes,
+            run=str(self.run.path),
+            command=self.command,
+        )
+        finished = self.loop.go()
+        result = self._result(finished, parameters, flops / peak)
+        self.run.write_json("result.json", result)
+        self.loop.tell("end", **result)
+        self.loop.log.close()
+        write_report(self.run, self.config)
+        return result
+
+    def _result(self, finished: bool, parameters: int, share_per_rate: float) -> dict[str, Any]:
+        loop, count = self.loop, self.parts.count
+        kept = count.kept
+        losses: dict[str, float | None] = dict.fromkeys(("val_loss", "final_val_loss", "train_loss"))
+        if finished and kept is not None:
+            losses["final_val_loss"] = loop.loss_on("validation")
+            final = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self.model.load_state_dict(load_weights(self.run.path, KEPT)[0])
+            losses["val_loss"] = loop.loss_on("validation", torch.float32)
+            losses["train_loss"] = loop.loss_on("train")
+            self.model.load_state_dict(final)
+        rate = self._tokens_per_second()
+        return {
+            **losses,
+            "val_perplexity": _exp(losses["val_loss"]),
+            "train_perplexity": _exp(losses["train_loss"]),
+            "kept_step": kept.step if kept else None,
+            "kept_weights": ("averaged" if kept.averaged else "plain") if kept else None,
+            "selection_loss": kept.selection_loss if kept else None,
+            "tokens_per_second": rate,
+            "peak_share": rate * share_per_rate if rate else None,
+            "tokens": count.tokens,
+            "steps": count.step,
+            "seconds": loop.seconds,
+            "compile_seconds": count.compile_seconds,
+            "parameters": parameters,
+            "data_sha256": self.corpus.sha256,
+            "finished": finished,
+            "run": str(self.run.path),
+        }
+
+    def _tokens_per_second(self) -> float | None:
+        """Of this sitting's steps; the first, which waits for caches and compilers, is left out."""
+        timed = self.loop.steps_timed[1:] or self.loop.steps_timed
+        tokens_a_step = self.config.recipe.batch_size * self.config.model.context
+        return len(timed) * tokens_a_step / sum(timed) if timed else None
+
+    def _sample(self) -> str:
+        """A text the better weights write, always from the same seed, so that samples of a run can be compared."""
+        tokenizer = self.corpus.tokenizer
+        kept = self.parts.count.kept
+        prompt = torch.from_numpy(self.corpus.selection[:1].astype("int64"))[None].to(self.device)
+        with self.loop.weights(kept.averaged if kept else False):
+            ids = generate(
+                self.model, prompt, max_new_tokens=SAMPLE_TOKENS, temperature=SAMPLE_TEMPERATURE, seed=0
+            )
+        return tokenizer.decode(ids[0, 1:].tolist())
+
+
+def _exp(loss: float | None) -> float | None:
+    return math.exp(min(loss, 700.0)) if loss is not None else None

@@ -1,0 +1,79 @@
+"""All that a run's next step depends on, to and from a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from oneblock.runs.checkpoint import Checkpoint
+from oneblock.train.average import WeightAverage
+from oneblock.train.guard import SpikeGuard
+from oneblock.train.horizon import Horizon
+from oneblock.train.optimizers import OptimizerSet
+
+MODEL = "model."
+
+
+@dataclass
+class Kept:
+    """The weights the run keeps: which step's, plain or averaged, and their losses."""
+
+    step: int
+    averaged: bool
+    selection_loss: float
+    val_loss: float
+
+
+@dataclass
+class Count:
+    """How far a run is: steps taken, their tokens, seconds of training so far (over all sittings), and what is kept."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+    kept: Kept | None = None
+
+
+@dataclass
+class Training:
+    """The parts that change while training. Data and randomness are functions of (seed, step), so are not here."""
+
+    model: nn.Module
+    optimizer: OptimizerSet
+    average: WeightAverage | None
+    guard: SpikeGuard
+    horizon: Horizon | None = None
+    count: Count = field(default_factory=Count)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name: the model's, the optimiser's, the average's."""
+        tensors = {MODEL + name: tensor for name, tensor in self.model.state_dict().items()}
+        return tensors | self.optimizer.tensors() | (self.average.tensors() if self.average else {})
+
+    def scalars(self) -> dict[str, Any]:
+        """Everything else, as JSON."""
+        kept = self.count.kept
+        return {
+            "count": vars(self.count) | {"kept": vars(kept) if kept else None},
+            "horizon": self.horizon.to_dict() if self.horizon else None,
+            "guard": self.guard.state(),
+            "optimizer": self.optimizer.scalars(),
+            "average": self.average.scalars() if self.average else None,
+        }
+
+    def load(self, checkpoint: Checkpoint, *, keep_guard: bool = False) -> None:
+        """Go on from a checkpoint, bit for bit. `keep_guard`: a rollback remembers what it rolled back from."""
+        state = checkpoint.state
+        weights = {k.removeprefix(MODEL): t for k, t in checkpoint.tensors.items() if k.startswith(MODEL)}
+        self.model.load_state_dict(weights)
+        self.optimizer.load(checkpoint.tensors, state["optimizer"])
+        if self.average is not None:
+            self.average.load(checkpoint.tensors, state["average"])
+        if not keep_guard:
+            self.guard.load(state["guard"])
+        kept = state["count"]["kept"]
+        self.count = Count(**state["count"] | {"kept": Kept(**kept) if kept else None})
+        self.horizon = Horizon(**state["horizon"]) if state["horizon"] else None

@@ -1,0 +1,117 @@
+"""One step's gradients: the batch in pieces, the loss of the whole."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oneblock.config.recipe import Recipe
+from oneblock.train.evaluate import autocast
+from oneblock.train.loss import cross_entropy
+from oneblock.train.seeds import step_seed
+
+
+class Gradients:
+    """Loss and gradients of a batch of B × T tokens, taken in `accumulation` pieces.
+
+    Each piece's mean loss is weighted by its share of the targets, so that the gradient is that of the whole batch.
+    Randomness (dropout, input noise) is a function of (seed, step, piece).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        precision: torch.dtype,
+        accumulation: int = 1,
+        input_noise: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.precision, self.accumulation = model, precision, accumulation
+        self.input_noise, self.seed = input_noise, seed
+        self.device = next(model.parameters()).device
+        self.loss: Callable[[Tensor, Tensor], Tensor] = self._loss
+        self.compile_seconds = 0.0
+
+    def _loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        with autocast(self.device, self.precision):
+            logits_BTV = self.model(inputs_BT)
+        return cross_entropy(logits_BTV, targets_BT)
+
+    def __call__(self, inputs: Tensor, targets: Tensor, step: int) -> Tensor:
+        """The mean loss over all targets; gradients are added to what the parameters hold."""
+        total = torch.zeros((), device=self.device)
+        pieces = zip(inputs.chunk(self.accumulation), targets.chunk(self.accumulation), strict=True)
+        for index, (inputs_BT, targets_BT) in enumerate(pieces):
+            torch.manual_seed(step_seed(self.seed, step, index))
+            if self.input_noise:
+                inputs_BT = self._noised(inputs_BT)
+            share = targets_BT.numel() / targets.numel()
+            loss = self.loss(inputs_BT, targets_BT) * share
+            loss.backward()
+            total += loss.detach()
+        return total
+
+    def _noised(self, inputs_BT: Tensor) -> Tensor:
+        replaced = torch.rand(inputs_BT.shape, device=self.device) < self.input_noise
+        vocab = self.model.config.vocab_size  # type: ignore[union-attr]
+        return torch.where(replaced, torch.randint_like(inputs_BT, vocab), inputs_BT)
+
+    def compile(self, inputs: Tensor, targets: Tensor, tell: Callable[..., Any]) -> bool:
+        """Compile the loss, and believe it only if its gradients equal the eager float32 ones; whether it did.
+
+        torch.compile has given NaN gradients on CPUs with a correct forward pass, so every compiled run is checked.
+        """
+        tell("compiling", words="compiling: about a minute, once; then each step is faster (off: --set recipe.compile=off)")
+        began = time.perf_counter()
+        pieces = inputs.chunk(self.accumulation)[0], targets.chunk(self.accumulation)[0]
+        compiled = torch.compile(self._loss, dynamic=False)
+        try:
+            error = gradient_error(self.model, lambda: compiled(*pieces), lambda: self._loss(*pieces))
+        except Exception as failure:  # a missing or broken compiler shows itself in many ways
+            tell("compiling", words=f"compiling failed, going on without: {str(failure).splitlines()[0]}")
+            return False
+        finally:
+            self.compile_seconds = time.perf_counter() - began
+        if not error < GRADIENT_TOLERANCE:
+            tell("compiling", words=f"compiled gradients are off by {error:.2g}; going on without compiling")
+            return False
+        self.loss = compiled
+        return True
+
+
+GRADIENT_TOLERANCE = 0.05
+"""Largest relative error of one parameter's compiled gradient: bfloat16 rounds to 0.4 %, and layers add up."""
+
+LONG_ENOUGH = {"minutes": 4.0, "steps": 1500}
+"""Compiling pays from here on."""
+
+
+def compile_wanted(recipe: Recipe, device: torch.device, done: int) -> bool:
+    """Whether to compile: as the recipe says; `auto` where it can be done and the run is long enough."""
+    if recipe.compile != "auto":
+        return recipe.compile == "on"
+    able = device.type == "cuda" or (device.type == "cpu" and any(map(shutil.which, ("g++", "clang++", "c++"))))
+    long = (recipe.minutes or 0) >= LONG_ENOUGH["minutes"] or (recipe.steps or 0) - done >= LONG_ENOUGH["steps"]
+    return able and long
+
+
+def gradient_error(model: nn.Module, loss: Callable[[], Tensor], reference: Callable[[], Tensor]) -> float:
+    """max over parameters of ‖g − g_ref‖ / ‖g_ref‖, both losses drawing the same random numbers; NaN counts as inf.
+
+    Leaves the parameters without gradients.
+    """
+    found: list[list[Tensor]] = []
+    for compute in (loss, reference):
+        model.zero_grad(set_to_none=True)
+        torch.manual_seed(0)
+        compute().backward()
+        found.append([torch.zeros(()) if p.grad is None else p.grad.clone() for p in model.parameters()])
+    model.zero_grad(set_to_none=True)
+    errors = [float((a - b).norm() / b.norm().clamp(min=1e-12)) for a, b in zip(*found, strict=True)]
+    return max((error if error == error else float("inf") for error in errors), default=0.0)
