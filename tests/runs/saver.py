@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from oneblock.runs.checkpoint import load_checkpoint, prune, save_checkpoint, sweep
-from oneblock.runs.weights import save_weights
+from oneblock.runs.weights import load_weights, save_weights
 
 
 def content(step: int, take: int) -> dict[str, torch.Tensor]:
@@ -27,14 +27,11 @@ def content(step: int, take: int) -> dict[str, torch.Tensor]:
 
 
 def save_for_ever(folder: Path, kind: str) -> None:
+    sweep(folder)
     step = 0
-    if (folder / "checkpoints").exists():
-        sweep(folder)
-    if kind == "checkpoint":
-        try:
-            step = load_checkpoint(folder).step
-        except Exception:
-            step = 0
+    if any(folder.iterdir()):
+        found = load_checkpoint(folder).state if kind == "checkpoint" else load_weights(folder, "kept")[1]
+        step = found["step"]
     while True:
         step += 1
         for take in (0, 1):

@@ -1,6 +1,5 @@
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -51,10 +50,10 @@ def test_the_newest_or_the_one_asked_for(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path).step == 100000007
     assert load_checkpoint(tmp_path, 11).step == 11
     with pytest.raises(
-        RunError, match="no checkpoint of step 12 .* there are steps 3, 11, 20000003, 100000007"
+        RunError, match=r"no checkpoint of step 12 .* there are steps 3, 11, 20000003, 100000007"
     ):
         load_checkpoint(tmp_path, 12)
-    with pytest.raises(RunError, match="no checkpoint in .*/empty"):
+    with pytest.raises(RunError, match=r"no checkpoint in .*/empty"):
         load_checkpoint(tmp_path / "empty")
 
 
@@ -92,7 +91,7 @@ def test_damage_is_noticed_and_the_one_before_is_taken(tmp_path: Path, name: str
     # A flipped byte in the manifest may look like one in the file whose checksum it spoils.
     named = name if (name, damage) != ("manifest.json", flip) else reason.split()[0]
     assert reason.startswith(named)
-    with pytest.raises(RunError, match=f"no whole checkpoint of step 5 .*{named}"):
+    with pytest.raises(RunError, match=rf"no whole checkpoint of step 5 .*{named}"):
         load_checkpoint(tmp_path, 5)
 
 
@@ -125,14 +124,14 @@ def test_every_single_byte_counts(tmp_path: Path, name: str) -> None:
         bad[place] ^= 1 << place % 8
         path.write_bytes(bad)
         # A blank between two words of the manifest may become another one: then all is still there.
-        assert fault(path.parent) is not None or (name == "manifest.json" and is_saved(tmp_path, 7))
+        assert fault(path.parent) or (name == "manifest.json" and is_saved(tmp_path, 7))
     path.write_bytes(good)
     assert fault(path.parent) is None
 
 
 @pytest.mark.parametrize("same_step", [False, True])
 def test_cut_off_at_every_operation(tmp_path: Path, cut_off, same_step: bool) -> None:
-    """Whatever the operation at which the process ends, the old one loads or the new, and then life goes on."""
+    """Whatever the operation at which the process ends, the old one loads or the new; then life goes on."""
     step = 7 if same_step else 9
     for last in range(200):
         folder = tmp_path / str(last)
@@ -219,7 +218,7 @@ def test_prune_keeps_the_newest_and_the_newest_whole(tmp_path: Path) -> None:
     prune(tmp_path, keep=1)
     assert names(tmp_path) == ["step-00000013"]
     assert prune(tmp_path / "nothing") == []
-    with pytest.raises(ValueError, match="keep=0"):
+    with pytest.raises(ValueError, match=r"keep=0"):
         prune(tmp_path, keep=0)
 
 
@@ -270,52 +269,3 @@ def test_what_json_would_change_is_refused_before_anything_is_written(tmp_path: 
         with pytest.raises(TypeError):
             save_checkpoint(tmp_path, 3, content(3), bad)
     assert not (tmp_path / "checkpoints").exists()
-
-
-def check_refused(folder: Path, message: str) -> None:
-    assert "needs" in message and "free there" in message
-    assert "untouched, the newest is step-00000003" in message
-    assert names(folder) == ["step-00000003"]
-    assert is_saved(folder, 3)
-
-
-@pytest.mark.parametrize("room", [0, 1, 100, 300, 450, 600])
-@pytest.mark.parametrize("step", [3, 5])
-def test_no_space_left(tmp_path: Path, full_after, room: int, step: int) -> None:
-    save(tmp_path, 3)
-    with full_after(room), pytest.raises(RunError, match="No space left on device") as caught:
-        save(tmp_path, step, take=1)
-    check_refused(tmp_path, str(caught.value))
-    save(tmp_path, step, take=1)
-    assert is_saved(tmp_path, step, take=1)
-
-
-def test_a_file_size_limit(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
-    save(tmp_path, 3)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    large = {"weight": torch.zeros(131, 1009)}
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limits[1]))
-        with pytest.raises(RunError, match="It needs 528.7 kB") as caught:
-            save_checkpoint(tmp_path, 5, large, {})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    check_refused(tmp_path, str(caught.value))
-
-
-def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk")
-    try:
-        save(tmp_path, 3)
-        with pytest.raises(
-            RunError, match=r"No space left on device. It needs 1.3 MB; 1\.0 MB are free"
-        ) as caught:
-            save_checkpoint(tmp_path, 5, {"weight": torch.zeros(331, 1009)}, {})
-        check_refused(tmp_path, str(caught.value))
-        save(tmp_path, 5)
-        assert is_saved(tmp_path, 5)
-    finally:
-        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)

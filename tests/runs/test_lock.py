@@ -24,7 +24,7 @@ def test_one_at_a_time_in_one_process(tmp_path: Path) -> None:
     path = tmp_path / "run.lock"
     with RunLock(path):
         with pytest.raises(
-            RunError, match=f"{tmp_path} is being written by process {os.getpid()} on .* another --out"
+            RunError, match=rf"{tmp_path} is being written by process {os.getpid()} on .* another --out"
         ):
             RunLock(path).__enter__()
         # A refused one must not have taken the lock away from its holder.
@@ -41,7 +41,7 @@ def test_another_process_is_named_and_its_death_frees_the_run(tmp_path: Path) ->
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout and holder.stdout.readline() == "held\n"
-        with pytest.raises(RunError, match=f"process {holder.pid} on "):
+        with pytest.raises(RunError, match=rf"process {holder.pid} on "):
             RunLock(path).__enter__()
     finally:
         holder.kill()
@@ -80,5 +80,5 @@ def test_a_forked_worker_does_not_keep_the_lock(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="cannot write into .*none: No such file"):
+    with pytest.raises(RunError, match=r"cannot write into .*none: No such file"):
         RunLock(tmp_path / "none" / "run.lock").__enter__()

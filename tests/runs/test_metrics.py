@@ -56,7 +56,7 @@ def test_a_torn_end_is_left_out_and_cut_away(log: MetricsLog, torn: bytes) -> No
 
 def test_damage_in_the_middle_is_an_error(log: MetricsLog) -> None:
     log.path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
-    with pytest.raises(RunError, match="line 2 of .*metrics.jsonl is damaged"):
+    with pytest.raises(RunError, match=r"line 2 of .*metrics.jsonl is damaged"):
         log.read()
 
 
@@ -95,7 +95,7 @@ def test_rewind_cut_off_at_every_operation(tmp_path: Path, cut_off) -> None:
 @pytest.mark.parametrize("room", [0, 1, 11])
 def test_no_space_left(log: MetricsLog, full_after, room: int) -> None:
     log.append({"step": 1})
-    with full_after(room), pytest.raises(RunError, match="No space left on device"):
+    with full_after(room), pytest.raises(RunError, match=r"No space left on device"):
         log.append({"step": 2})
     assert log.path.read_bytes() == b'{"step": 1}\n'
     log.append({"step": 3})

@@ -90,8 +90,9 @@ def test_views_of_one_memory_are_each_right(tmp_path: Path) -> None:
     base = torch.arange(35.0).reshape(5, 7)
     complex_ = torch.view_as_complex(torch.randn(3, 2))
     tensors = {
-        "base": base, "transposed": base.t(), "rows": base[:3], "flat": base.view(35), "wide": base.expand(2, 5, 7),
-        "square": base[:5, :5], "square_t": base[:5, :5].t(), "as_int": base.view(torch.int32),
+        "base": base, "transposed": base.t(), "rows": base[:3], "flat": base.view(35),
+        "wide": base.expand(2, 5, 7), "square": base[:5, :5], "square_t": base[:5, :5].t(),
+        "as_int": base.view(torch.int32),
         "complex": complex_, "conjugate": complex_.conj(), "negative": complex_.conj().imag,
     }  # fmt: skip
     path = tmp_path / "t.safetensors"
@@ -107,9 +108,9 @@ def test_what_the_format_cannot_hold(tmp_path: Path) -> None:
         torch.empty(3, device="meta"),
         torch.zeros(2, dtype=torch.complex128),
     ):
-        with pytest.raises(TypeError, match="cannot hold w "):
+        with pytest.raises(TypeError, match=r"cannot hold w "):
             write_tensors(tmp_path / "t.safetensors", {"w": bad})
-    with pytest.raises(TypeError, match="__metadata__"):
+    with pytest.raises(TypeError, match=r"__metadata__"):
         write_tensors(tmp_path / "t.safetensors", {"__metadata__": torch.ones(2)})
     assert not list(tmp_path.iterdir())
 

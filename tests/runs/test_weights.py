@@ -49,7 +49,7 @@ def test_two_names_do_not_meet(tmp_path: Path) -> None:
     assert loaded_step(tmp_path) == 3
     assert load_weights(tmp_path, "last")[1] == {"best": float("inf")}
     with pytest.raises(
-        RunError, match="no whole weights 'other' .* missing. Other weights there: kept, last"
+        RunError, match=r"no whole weights 'other' .* missing. Other weights there: kept, last"
     ):
         load_weights(tmp_path, "other")
 
@@ -76,13 +76,13 @@ def test_every_single_byte_counts(tmp_path: Path, name: str) -> None:
 def test_torn_and_missing_files(tmp_path: Path) -> None:
     path = save(tmp_path, 3)
     os.truncate(path, path.stat().st_size - 1)
-    with pytest.raises(RunError, match="kept.safetensors has .* bytes, not .* --resume saves them again"):
+    with pytest.raises(RunError, match=r"kept.safetensors has .* bytes, not .* --resume saves them again"):
         load_weights(tmp_path, "kept")
     path.unlink()
-    with pytest.raises(RunError, match="kept.safetensors is missing"):
+    with pytest.raises(RunError, match=r"kept.safetensors is missing"):
         load_weights(tmp_path, "kept")
     path.with_name("kept.manifest.json").write_text("{")
-    with pytest.raises(RunError, match="kept.manifest.json is damaged"):
+    with pytest.raises(RunError, match=r"kept.manifest.json is damaged"):
         load_weights(tmp_path, "kept")
     # Damage does not stand in the way of the next save.
     save(tmp_path, 5)
@@ -115,7 +115,7 @@ def test_cut_off_at_every_operation(tmp_path: Path, cut_off) -> None:
 @pytest.mark.parametrize("room", [0, 100, 500, 650, 800])
 def test_no_space_left(tmp_path: Path, full_after, room: int) -> None:
     save(tmp_path, 3)
-    with full_after(room), pytest.raises(RunError, match="No space left on device. It needs .* free there"):
+    with full_after(room), pytest.raises(RunError, match=r"No space left on device. It needs .* free there"):
         save(tmp_path, 17)
     # Where the manifest alone no longer fits, the new file is in place already, and it is listed.
     assert loaded_step(tmp_path) in (3, 17)

@@ -52,6 +52,8 @@ def test_embeddings_can_be_left_without_decay(by):
     decayed, free = decay_groups(model.named_parameters(), 0.3, embeddings=marked, decay_embeddings=False)
     assert names(decayed) == ["up.weight", "down.weight"]
     assert {"position", "embedding.weight"} <= set(names(free))
+    decayed, _ = decay_groups(model.named_parameters(), 0.3, embeddings=marked, decay_embeddings=True)
+    assert {"position", "embedding.weight"} <= set(names(decayed))
 
 
 def test_tied_tensors_come_once_and_any_of_their_names_marks_them():

@@ -1,3 +1,5 @@
+import numpy as np
+import pytest
 import torch
 
 from oneblock.train import seeds
@@ -9,6 +11,24 @@ def test_the_mixer_is_splitmix64():
     # The published first outputs of SplitMix64 for the seed 1234567.
     outputs = [seeds._mix((1234567 + (i + 1) * golden) & mask) for i in range(3)]
     assert outputs == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+
+
+def reference(*parts):
+    """The same in numpy's wrapping 64-bit arithmetic."""
+    mixed = np.zeros(1, np.uint64)
+    for part in parts:
+        mixed = mixed + np.uint64(0x9E3779B97F4A7C15) + np.uint64(part)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+        mixed = mixed ^ (mixed >> np.uint64(31))
+    return int(mixed[0] >> np.uint64(1))
+
+
+@pytest.mark.parametrize(
+    "parts", [(0, 0, 0, 0), (1337, 0, 0, 0), (1337, 2551, 3, 1), (2**63 + 5, 10**9, 7, 8)]
+)
+def test_the_seed_is_the_formula_and_never_changes(parts):
+    assert step_seed(*parts) == reference(*parts)
 
 
 def test_all_seeds_of_a_grid_differ_in_63_bits_and_nearly_all_in_the_low_32():

@@ -64,6 +64,11 @@ class Block(Part):
         """The steps, each as the names of the branches it adds."""
         return tuple(tuple(part.strip() for part in step.split("+")) for step in self.steps)
 
+    @property
+    def num_attentions(self) -> int:
+        """How many attentions it takes: that many places in a cache."""
+        return sum(name == "attention" for step in self.branches for name in step)
+
     def only(self, branch: str) -> Only:
         """The branch's own choices, filled up with the block's."""
         own: Only = {"attention": self.attention_only, "feed_forward": self.feed_forward_only}[branch]

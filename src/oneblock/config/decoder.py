@@ -46,6 +46,12 @@ class Decoder(Part):
         return self.blocks[layer % len(self.blocks)]
 
     @property
+    def heads_of_shared_position(self) -> tuple[int, ...]:
+        """The head counts of the blocks whose attention takes the model's own position scheme."""
+        sharing = (block for block in self.blocks if block.num_attentions and block.attention.position is None)
+        return tuple(block.attention.num_heads for block in sharing)
+
+    @property
     def last_norm(self) -> Norm:
         """The norm before the head: `final_norm`, or what the last block's layout asks for."""
         if self.final_norm is not None:

@@ -79,8 +79,8 @@ def _inner(value: Any, name: str, rest: list[str], text: str) -> Any:
 
 
 def _index(text: str, length: int) -> int:
-    if not text.isdigit() or int(text) >= length:
-        more = f"blocks={int(text) + 1} first" if text.isdigit() else "blocks.0.…"
+    if not text.isdecimal() or int(text) >= length:
+        more = f"blocks={int(text) + 1} first" if text.isdecimal() else "blocks.0.…"
         raise ConfigError("", text, f"is not the number of a block: the pattern has {length}", ("block.… for all", more))
     return int(text)
 
@@ -121,7 +121,7 @@ def _scalar(text: str, allowed: tuple[Any, ...]) -> Any:
 
 
 def _pattern(text: str, blocks: tuple[Part, ...]) -> tuple[Part, ...]:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise ConfigError("", text, "must be how many blocks the pattern has", ("1", "2"))
     return tuple(blocks[index % len(blocks)] for index in range(int(text)))
 

@@ -22,11 +22,13 @@ Check = Callable[[Any], str | None]
 
 def _at_least(minimum: float, *, strict: bool = False, below: float = math.inf) -> Check:
     bound = f"above {minimum:g}" if strict else f"{minimum:g} or more"
+    bound = "a finite number" if minimum == -math.inf else bound
     rule = f"must be {bound}" + ("" if below == math.inf else f" and below {below:g}")
 
     def check(value: Any) -> str | None:
         good = (value > minimum if strict else value >= minimum) and value < below
-        return None if good and math.isfinite(value) else rule
+        # An int is finite, and one too large for a float would raise here.
+        return None if good and (isinstance(value, int) or math.isfinite(value)) else rule
 
     return check
 
@@ -108,13 +110,13 @@ def check_field(spec: Field[Any], hint: Any, value: Any) -> None:
         return
     table = spec.metadata.get("table")
     if table is not None:
-        classes = tuple(set(option_classes(table)))
-        entries = value if isinstance(value, tuple) else (value,)
-        for entry in entries:
-            if not isinstance(entry, classes):
-                raise ConfigError(spec.name, entry, "is not one of the options", table)
+        if not isinstance(value, tuple(set(option_classes(table)))):
+            raise ConfigError(spec.name, value, "is not one of the options", table)
         return
     _check_type(spec.name, allowed, value)
+    if isinstance(value, tuple):
+        for index, entry in enumerate(value):
+            _check_type(f"{spec.name}.{index}", typing.get_args(hint)[:1], entry)
     check = spec.metadata.get("check")
     rule = check(value) if check else None
     if rule:
@@ -132,8 +134,8 @@ def _check_type(name: str, allowed: tuple[Any, ...], value: Any) -> None:
     if isinstance(value, bool) and bool not in plain:
         fits = False
     if not fits:
-        words = " or ".join("nothing (none)" if kind is type(None) else _WORDS.get(kind, str(kind)) for kind in plain)
+        words = " or ".join("nothing (none)" if kind is type(None) else _WORDS.get(kind, f"a {kind.__name__}") for kind in plain)
         raise ConfigError(name, value, f"must be {words}")
 
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "a list"}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "a list (a tuple in Python)"}

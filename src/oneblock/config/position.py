@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oneblock.config.errors import ConfigError
 from oneblock.config.part import Part, choice, count, dataclass, option, positive, share
 
 
@@ -33,6 +34,11 @@ class YarnScaling(Part):
     beta_fast: float = positive(32.0)
     beta_slow: float = positive(1.0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beta_fast <= self.beta_slow:
+            raise ConfigError("beta_fast", self.beta_fast, f"must be above beta_slow={self.beta_slow:g}", (32,))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Llama3Scaling(Part):
@@ -42,6 +48,11 @@ class Llama3Scaling(Part):
     low: float = positive(1.0)
     high: float = positive(4.0)
     original_context: int = count(8192)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.high <= self.low:
+            raise ConfigError("high", self.high, f"must be above low={self.low:g}", (4 * self.low,))
 
 
 SCALINGS = {
@@ -97,6 +108,13 @@ class T5Bias(Part):
 
     num_buckets: int = count(32, minimum=4)
     max_distance: int = count(128, minimum=2)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        nearest = self.num_buckets // 2
+        if self.max_distance <= nearest:
+            rule = f"must be above num_buckets/2 = {nearest}: that many nearest distances have a bucket each"
+            raise ConfigError("max_distance", self.max_distance, rule, (nearest + 1, 4 * self.num_buckets))
 
 
 POSITIONS = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from oneblock.config.block import PLACEMENTS
 from oneblock.config.errors import ConfigError
-from oneblock.config.position import Rope, Sinusoidal, T5Bias
+from oneblock.config.position import Learned, Rope, Sinusoidal, T5Bias
 
 if TYPE_CHECKING:
     from oneblock.config.block import Block
@@ -33,13 +34,9 @@ def _rotated(model: Decoder, block: Block) -> tuple[Rope | None, int]:
     return (position, round(position.fraction * width)) if isinstance(position, Rope) else (None, width)
 
 
-def _has_attention(block: Block) -> bool:
-    return any("attention" in step for step in block.branches)
-
-
 def _odd_rotation(model: Decoder, block: Block) -> bool:
     rope, rotated = _rotated(model, block)
-    return rope is not None and _has_attention(block) and (rotated % 2 != 0 or rotated == 0)
+    return rope is not None and block.num_attentions > 0 and (rotated % 2 != 0 or rotated == 0)
 
 
 def _joins(block: Block, name: str) -> tuple[object, ...]:
@@ -47,11 +44,19 @@ def _joins(block: Block, name: str) -> tuple[object, ...]:
     return only.residual, only.norm, only.placement
 
 
+def _placement(block: Block, step: tuple[str, ...]) -> str:
+    return block.only(step[0]).placement or ""
+
+
 BLOCK_RULES = (
     Rule(
         "attention.num_heads",
         lambda model, block: block.attention.num_heads,
-        lambda model, block: block.attention.head_width is None and model.width % block.attention.num_heads != 0,
+        lambda model, block: (
+            block.num_attentions > 0
+            and block.attention.head_width is None
+            and model.width % block.attention.num_heads != 0
+        ),
         lambda model, block: f"must divide width={model.width}, or set attention.head_width",
         lambda model, block: _divisors(model.width),
     ),
@@ -72,13 +77,11 @@ BLOCK_RULES = (
         lambda model, block: ("an even attention.head_width", "another rope fraction", "position=alibi"),
     ),
     Rule(
-        "attention.position.max_distance",
-        lambda model, block: getattr(block.attention.position or model.position, "max_distance", None),
-        lambda model, block: (
-            isinstance(position := block.attention.position or model.position, T5Bias)
-            and position.max_distance <= position.num_buckets // 2
-        ),
-        lambda model, block: "must be above num_buckets/2: that many nearest distances have a bucket each",
+        "attention.position",
+        lambda model, block: type(block.attention.position).__name__,
+        lambda model, block: isinstance(block.attention.position, Learned | Sinusoidal),
+        lambda model, block: "is added to the embedding and does nothing inside one attention",
+        lambda model, block: ("position=… for the whole model", "rope", "alibi", "t5", "none"),
     ),
     Rule(
         "shared_norm",
@@ -90,8 +93,11 @@ BLOCK_RULES = (
     Rule(
         "shared_norm",
         lambda model, block: block.shared_norm,
-        lambda model, block: block.shared_norm and block.placement not in ("pre", "peri"),
-        lambda model, block: f"needs a norm in front, and placement={block.placement} has none",
+        lambda model, block: (
+            block.shared_norm
+            and any(len(step) > 1 and "in" not in PLACEMENTS[_placement(block, step)] for step in block.branches)
+        ),
+        lambda model, block: "needs a norm in front, and the placement has none there",
         lambda model, block: ("block.placement=pre", "block.shared_norm=false"),
     ),
     Rule(
@@ -117,7 +123,7 @@ def check_decoder(model: Decoder) -> None:
         raise ConfigError(
             "num_layers", model.num_layers, f"is fewer than the {len(model.blocks)} blocks of the pattern"
         )
-    heads = {block.attention.num_heads for block in model.blocks if block.attention.position is None}
+    heads = set(model.heads_of_shared_position)
     if isinstance(model.position, T5Bias) and len(heads) > 1:
         rule = f"is one table for all layers, and their num_heads differ ({', '.join(map(str, sorted(heads)))})"
         raise ConfigError("position", "t5", rule, ("the same num_heads in every block", "blocks.N.attention.position=t5"))

@@ -54,6 +54,8 @@ def from_dict(cls: type[P], data: object) -> P:
         return cls(**given)
     except TypeError:
         missing = [name for name in known if name not in given and _required(known[name])]
+        if not missing:
+            raise
         raise ConfigError(missing[0], "nothing", f"is required by {cls.__name__}") from None
 
 

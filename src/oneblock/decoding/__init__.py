@@ -1,1 +1,1 @@
-
+"""Sampling and the decoding loop."""

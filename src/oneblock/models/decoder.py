@@ -63,7 +63,7 @@ class Decoder(nn.Module):
             config.position,
             context=config.context,
             width=config.width,
-            num_heads=config.blocks[0].attention.num_heads,
+            num_heads=next(iter(config.heads_of_shared_position), 0),
         )
         self.blocks = nn.ModuleList()
         self.slots: list[tuple[int, int]] = []
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
             self.blocks.append(block)
             attention = option.attention
             slot = (attention.num_groups, attention.width_of_head(config.width))
-            self.slots += [slot] * sum(name == "attention" for step in option.branches for name in step)
+            self.slots += [slot] * option.num_attentions
         self.norm = make_norm(config.last_norm, config.width)
         if config.tied:
             self.head: nn.Module = TiedHead(self.embedding, config.head_bias)

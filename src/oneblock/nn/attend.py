@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneblock.nn.causal import causal_attention
 from oneblock.nn.context import Mask
 from oneblock.nn.dropout import make_dropout
 
@@ -57,6 +58,11 @@ class Fused(nn.Module):
         self.scale, self.p = scale, dropout
 
     def forward(self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: Mask, bias: Tensor | None) -> Tensor:
+        if mask.triangle and bias is None and not (self.training and self.p):
+            repeats = q_BHTK.shape[1] // k_BGSK.shape[1]
+            if repeats > 1:
+                k_BGSK, v_BGSK = k_BGSK.repeat_interleave(repeats, dim=1), v_BGSK.repeat_interleave(repeats, dim=1)
+            return causal_attention(q_BHTK, k_BGSK, v_BGSK, self.scale)
         added = mask.allowed
         if bias is not None:
             allowed = mask.dense(q_BHTK.shape[2], k_BGSK.shape[2], q_BHTK.device)

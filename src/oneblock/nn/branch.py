@@ -46,7 +46,7 @@ class TimesLearned(nn.Module):
 
     def __init__(self, start: float, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full((width,), start))
+        self.weight = nn.Parameter(torch.full((width,), float(start)))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight

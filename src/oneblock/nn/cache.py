@@ -55,10 +55,13 @@ class Cache:
         if padding_BT is None and self.padding is None:
             return None
         if padding_BT is None:
-            padding_BT = torch.zeros(batch, new, dtype=torch.bool, device=self.keys[0].device)
-        before = self.padding
-        if before is None:
+            assert self.padding is not None
+            padding_BT = self.padding.new_zeros(batch, new)
+        if self.padding is None:
             before = padding_BT.new_zeros(batch, self.length)
+        else:
+            # Up to the filled length: a call that failed after this one's check has noted pads and stored nothing.
+            before = self.padding[:, : self.length]
         self.padding = torch.cat([before, padding_BT], dim=1)
         return self.padding
 
@@ -68,6 +71,10 @@ class Cache:
         self.keys[slot][:, :, self.length : end] = k_BGTK
         self.values[slot][:, :, self.length : end] = v_BGTK
         return self.keys[slot][:, :, :end], self.values[slot][:, :, :end]
+
+    def clear(self) -> None:
+        """Forget everything; the room stays."""
+        self.length, self.padding = 0, None
 
     def advance(self, new: int) -> None:
         """Count the positions that every attention has stored."""

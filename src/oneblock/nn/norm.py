@@ -30,7 +30,10 @@ class LayerNorm(nn.Module):
         self.bias = _parameter(width, 0.0, option.bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        return F.layer_norm(_wide(x_BTD), self.width, self.weight, self.bias, self.eps).to(x_BTD.dtype)
+        wide_BTD = _wide(x_BTD)
+        # torch's kernel takes no parameters narrower than its input, as a model in bfloat16 has them.
+        gain_D, bias_D = (None if p is None else p.to(wide_BTD.dtype) for p in (self.weight, self.bias))
+        return F.layer_norm(wide_BTD, self.width, gain_D, bias_D, self.eps).to(x_BTD.dtype)
 
 
 class RMSNorm(nn.Module):

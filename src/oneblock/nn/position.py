@@ -155,13 +155,16 @@ class ModelPosition(Position):
 
 
 def stack_position(option: config.Position, *, context: int, width: int, num_heads: int) -> Position:
-    """What a scheme keeps once for the whole stack: the table added to the embedding, or T5's shared bias."""
+    """What a scheme keeps once for the whole stack: the table added to the embedding, or T5's shared bias.
+
+    num_heads: of the attentions that share it; 0 where each has its own scheme, and no table is made.
+    """
     match option:
         case config.Learned():
             return Learned(context, width)
         case config.Sinusoidal():
             return Sinusoidal(option, width)
-        case config.T5Bias():
+        case config.T5Bias() if num_heads:
             return T5Bias(option, num_heads, "t5")
         case _:
             return Position()

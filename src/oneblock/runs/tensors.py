@@ -67,7 +67,7 @@ def _untie(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, 
         # A conjugate shares its original's memory and is another number.
         same = (tensor.data_ptr(), tensor.device, tensor.dtype, tuple(tensor.shape), tensor.stride())
         key = (*same, tensor.is_conj(), tensor.is_neg())
-        if tensor.numel() and key in first:
+        if key in first:
             tied[name] = first[key]
         else:
             stored[name] = tensor

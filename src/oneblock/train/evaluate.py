@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import nn
 
 from oneblock.data.batches import evaluation_windows
 from oneblock.train.loss import cross_entropy
+from oneblock.train.precision import InPrecision
 
 
 @torch.no_grad()
@@ -30,6 +30,7 @@ def evaluate(
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
+    forward = InPrecision(model, precision)
     total, count = 0.0, 0
     try:
         for inputs, targets, valid in evaluation_windows(tokens, context, batch_size):
@@ -38,20 +39,11 @@ def evaluate(
             x, y, v = (
                 torch.from_numpy(np.ascontiguousarray(a[:rows])).to(device) for a in (inputs, targets, valid)
             )
-            with autocast(device, precision):
-                logits = model(x)
-            total += float(cross_entropy(logits, y, v)) * int(v.sum())
+            total += float(cross_entropy(forward(x), y, v)) * int(v.sum())
             count += int(v.sum())
     finally:
         model.train(was_training)
     return total / count
-
-
-def autocast(device: torch.device, precision: torch.dtype) -> Any:
-    """Matrix products in `precision`; nothing to do in float32."""
-    if precision == torch.float32:
-        return nullcontext()
-    return torch.autocast(device.type, dtype=precision)
 
 
 def excerpts(tokens: npt.NDArray[Any], total: int, pieces: int = 8) -> list[npt.NDArray[Any]]:

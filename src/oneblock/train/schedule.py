@@ -8,11 +8,9 @@ From `total` on the factor stays at `final`.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from oneblock.config.errors import ConfigError
 
-DecayShape = Literal["linear", "one-minus-sqrt"]
 _SHAPES = ("linear", "one-minus-sqrt")
 
 
@@ -46,7 +44,7 @@ def wsd(
     warmup: int = 0,
     decay_share: float = 0.2,
     final: float = 0.0,
-    shape: DecayShape = "linear",
+    shape: str = "linear",
 ) -> float:
     """Warm-up, stable, decay: the peak is kept and left only in the last `decay_share` of the steps.
 

@@ -15,7 +15,7 @@ from oneblock.config.serial import config_from_dict, diff, to_dict
 from oneblock.data.corpus import Corpus, prepare
 from oneblock.data.tokenizer import tokenizer_from_dict
 from oneblock.decoding.generate import generate
-from oneblock.inspect.statistics import training_flops_per_token
+from oneblock.inspect.statistics import flops_per_token
 from oneblock.machine.device import describe, pick_device
 from oneblock.machine.peak import matrix_peak
 from oneblock.machine.precision import pick_precision
@@ -124,7 +124,7 @@ class Session:
     def train(self) -> dict[str, Any]:
         """Train to the end, or to a stop, and give the result; also written as `result.json` and `report.html`."""
         recipe, count = self.config.recipe, self.parts.count
-        flops = training_flops_per_token(self.config.model)
+        flops = flops_per_token(self.config.model)
         peak = matrix_peak(self.precision, self.device)
         parameters = sum(p.numel() for p in self.model.parameters())
         if self.compiled:

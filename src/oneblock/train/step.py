@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from oneblock.config.recipe import Recipe
-from oneblock.train.evaluate import autocast
 from oneblock.train.loss import cross_entropy
+from oneblock.train.precision import InPrecision
 from oneblock.train.seeds import step_seed
 
 
@@ -34,14 +34,13 @@ class Gradients:
     ) -> None:
         self.model, self.precision, self.accumulation = model, precision, accumulation
         self.input_noise, self.seed = input_noise, seed
+        self.forward = InPrecision(model, precision)
         self.device = next(model.parameters()).device
         self.loss: Callable[[Tensor, Tensor], Tensor] = self._loss
         self.compile_seconds = 0.0
 
     def _loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        with autocast(self.device, self.precision):
-            logits_BTV = self.model(inputs_BT)
-        return cross_entropy(logits_BTV, targets_BT)
+        return cross_entropy(self.forward(inputs_BT), targets_BT)
 
     def __call__(self, inputs: Tensor, targets: Tensor, step: int) -> Tensor:
         """The mean loss over all targets; gradients are added to what the parameters hold."""
@@ -70,7 +69,7 @@ class Gradients:
         tell("compiling", words="compiling: about a minute, once; then each step is faster (off: --set recipe.compile=off)")
         began = time.perf_counter()
         pieces = inputs.chunk(self.accumulation)[0], targets.chunk(self.accumulation)[0]
-        compiled = torch.compile(self._loss, dynamic=False)
+        compiled = torch.compile(self._loss, dynamic=False, options={"fallback_random": True})
         try:
             error = gradient_error(self.model, lambda: compiled(*pieces), lambda: self._loss(*pieces))
         except Exception as failure:  # a missing or broken compiler shows itself in many ways

@@ -1,0 +1,173 @@
+"""One step of decoding: tokens through the model to the logits of what comes next.
+
+Two forms with the same result. `Plain` grows with the text. `Fixed` keeps every shape: the place of the new
+token is a number in a tensor, so that the step can be compiled once, and on a GPU recorded and replayed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from oneblock.nn.cache import Cache
+from oneblock.nn.context import Context, Mask
+from oneblock.nn.position import Position
+
+# A capacity that is a multiple of this is compiled for once and serves texts of many lengths.
+ROUND_TO = 256
+
+Storage = tuple[list[Tensor], list[Tensor], int]
+"""The keys and values of a cache, slot by slot, and its capacity."""
+
+
+def last_logits(model: Any, tokens_BT: Tensor, padding_BT: Tensor | None, cache: Cache | None) -> Tensor:
+    """What follows the last token, B × V. The head is applied there alone."""
+    x_BTD = model.stream(tokens_BT, padding_BT, cache)
+    logits_B1V: Tensor = model.cap(model.head(model.norm(x_BTD[:, -1:])))
+    return logits_B1V.squeeze(1)
+
+
+def prefill(
+    model: Any, tokens_BT: Tensor, padding_BT: Tensor | None, cache: Cache, chunk: int | None = None
+) -> Tensor:
+    """Read a text into an empty cache, `chunk` tokens at a time (None: at once); what follows, B × V."""
+    length = tokens_BT.shape[1]
+    chunk = chunk or length
+    for begin in range(0, length - chunk, chunk):
+        part = slice(begin, begin + chunk)
+        model.stream(tokens_BT[:, part], None if padding_BT is None else padding_BT[:, part], cache)
+    rest = slice((length - 1) // chunk * chunk, length)
+    return last_logits(model, tokens_BT[:, rest], None if padding_BT is None else padding_BT[:, rest], cache)
+
+
+class OneToken(Context):
+    """`Context` for one new token per row in a cache that is always seen whole; the place is a tensor.
+
+    place: the column of the cache it goes to, shape 1. pads_B: how many columns are pads at each row's left.
+    """
+
+    def __init__(self, cache: Storage, place: Tensor, pads_B: Tensor | None, position: Position) -> None:
+        (self.keys, self.values, capacity), self.place = cache, place
+        self.num_queries, self.num_keys, self.device = 1, capacity, place.device
+        self.position, self.causal = position, True
+        self.columns = torch.arange(self.num_keys, device=place.device)
+        self.pads_B = pads_B
+        if pads_B is None:
+            self.key_positions, self.positions = self.columns, place
+        else:
+            self.key_positions = (self.columns - pads_B.unsqueeze(1)).clamp(min=0)
+            self.positions = place - pads_B.unsqueeze(1)
+        self._made = {}
+
+    def visible(self, window: int | None) -> Mask:
+        return self.once(f"visible {window}", lambda: self._seen(window))
+
+    def _seen(self, window: int | None) -> Mask:
+        allowed_S = self.columns <= self.place
+        if window is not None:
+            allowed_S = allowed_S & (self.columns > self.place - window)
+        if self.pads_B is None:
+            return Mask(False, allowed_S.unsqueeze(0))
+        return Mask(False, (allowed_S & (self.columns >= self.pads_B.unsqueeze(1)))[:, None, None])
+
+    def remember(self, slot: int, k_BGTK: Tensor, v_BGTK: Tensor) -> tuple[Tensor, Tensor]:
+        self.keys[slot].index_copy_(2, self.place, k_BGTK)
+        self.values[slot].index_copy_(2, self.place, v_BGTK)
+        return self.keys[slot], self.values[slot]
+
+
+def one_token(model: Any, ids_B: Tensor, place: Tensor, pads_B: Tensor | None, cache: Storage) -> Tensor:
+    """The logits after one new token per row, B × V; every shape the same whatever the place."""
+    ctx = OneToken(cache, place, pads_B, model.position)
+    x_BTD = model.embed(ids_B.unsqueeze(1), ctx)
+    for block in model.blocks:
+        x_BTD = block(x_BTD, ctx)
+    logits_B1V: Tensor = model.cap(model.head(model.norm(x_BTD)))
+    return logits_B1V.squeeze(1)
+
+
+@functools.cache
+def compiled() -> Callable[..., Tensor]:
+    """`one_token`, compiled; one for the process, so that a shape is compiled for once."""
+    return torch.compile(one_token, dynamic=False)
+
+
+class Plain:
+    """Prefill, then the model's own cached forward, one token at a time."""
+
+    def __init__(self, model: Any, batch: int, capacity: int, chunk: int | None) -> None:
+        self.model, self.chunk = model, chunk
+        self.cache: Cache = model.cache(batch, capacity)
+
+    def start(self, tokens_BT: Tensor, padding_BT: Tensor | None) -> Tensor:
+        """Forget what was, and read these."""
+        self.cache.clear()
+        return prefill(self.model, tokens_BT, padding_BT, self.cache, self.chunk)
+
+    def next(self, ids_B: Tensor) -> Tensor:
+        """One more token for each row."""
+        return last_logits(self.model, ids_B.unsqueeze(1), None, self.cache)
+
+
+class Fixed(Plain):
+    """Prefill, then `one_token`, compiled or not; on a GPU also recorded as a CUDA graph and replayed."""
+
+    compile = True
+
+    def __init__(self, model: Any, batch: int, capacity: int, chunk: int | None) -> None:
+        context = model.config.context
+        super().__init__(model, batch, min(context, -(-capacity // ROUND_TO) * ROUND_TO), chunk)
+        self.room = self.cache.keys, self.cache.values, self.cache.capacity
+        device = model.embedding.weight.device
+        self.ids_B = torch.zeros(batch, dtype=torch.long, device=device)
+        self.place = torch.zeros(1, dtype=torch.long, device=device)
+        self.pads_B = torch.zeros(batch, dtype=torch.long, device=device)
+        self.padded = False
+        self.forward = compiled() if self.compile else one_token
+        self.recorded: dict[bool, Callable[[], Tensor]] = {}
+
+    def start(self, tokens_BT: Tensor, padding_BT: Tensor | None) -> Tensor:
+        logits_BV = super().start(tokens_BT, padding_BT)
+        self.padded = padding_BT is not None
+        if padding_BT is not None:
+            self.pads_B.copy_(padding_BT.sum(dim=1))
+        self.place.fill_(tokens_BT.shape[1])
+        return logits_BV
+
+    def next(self, ids_B: Tensor) -> Tensor:
+        self.ids_B.copy_(ids_B)
+        if self.padded not in self.recorded:
+            self.recorded[self.padded] = record(self._step) if self.place.is_cuda else self._step
+        logits_BV = self.recorded[self.padded]()
+        self.place += 1
+        return logits_BV
+
+    def _step(self) -> Tensor:
+        pads_B = self.pads_B if self.padded else None
+        return self.forward(self.model, self.ids_B, self.place, pads_B, self.room)
+
+
+def record(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """The step as a CUDA graph: its kernels are recorded once and replayed without Python between them.
+
+    What it reads and writes must stay where it is, and running it twice must be as good as once.
+    """
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        logits_BV = step()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return logits_BV
+
+    return replay

@@ -1,0 +1,182 @@
+"""What flows where in a model, from its configuration: the one description that all drawings are made from.
+
+A model is boxes in a row, then its blocks, then boxes in a row; a block is steps; a step is branches beside one
+another (each a row of boxes), and how they join the stream:
+
+    x = stream(skip(x) + scale(branch_1(shared(x)) + branch_2(shared(x)) + …))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from oneblock.config.block import PLACEMENTS, Block
+from oneblock.config.config import Config
+from oneblock.config.decoder import Decoder
+from oneblock.config.position import Learned, Sinusoidal
+from oneblock.config.residual import NoResidual, Scaled
+from oneblock.inspect.words import (
+    attention_words,
+    feed_forward_words,
+    layer_words,
+    norm_words,
+    number,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """One part: its kind (norm, attention, feed_forward, scale, dropout, …), its name, and lines about it."""
+
+    kind: str
+    name: str
+    details: tuple[str, ...] = ()
+
+
+Row = tuple[Box, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Branches that read the same stream, and how they join it. `keeps` False: the stream is dropped."""
+
+    branches: tuple[Row, ...]
+    shared: Row = ()
+    scale: Row = ()
+    skip: Row = ()
+    keeps: bool = True
+    stream: Row = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockFlow:
+    """One block of the pattern and the layers it stands for."""
+
+    title: str
+    steps: tuple[Step, ...]
+    option: Block
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataflow:
+    """A whole model. `added` joins the embedding from beside it; `size` flows in the stream, `answer` comes out."""
+
+    before: Row
+    added: Row
+    entry: Row
+    blocks: tuple[BlockFlow, ...]
+    after: Row
+    size: str
+    answer: str
+    repeats: str
+
+    def boxes(self) -> Iterator[Box]:
+        """Every box once, in the order of the flow."""
+        yield from (*self.before, *self.added, *self.entry)
+        for block in self.blocks:
+            for step in block.steps:
+                yield from step.shared
+                for branch in step.branches:
+                    yield from branch
+                yield from (*step.scale, *step.skip, *step.stream)
+        yield from self.after
+
+
+def dataflow(config: Config | Decoder) -> Dataflow:
+    """The flow of a model."""
+    model = config.model if isinstance(config, Config) else config
+    width = number(model.width)
+    scale = Box(kind="scale", name=f"× √{width}") if model.embedding_scale else None
+    table = Box(kind="embedding", name="token embedding", details=(f"{number(model.vocab_size)} × {width}",))
+    blocks = tuple(_blocks(model))
+    return Dataflow(
+        before=_row(Box(kind="end", name="tokens"), table, scale),
+        added=_row(_added(model)),
+        entry=_row(norm_box(model.embedding_norm), _dropout(model.embedding_dropout)),
+        blocks=blocks,
+        after=_row(norm_box(model.last_norm), _head(model), _cap(model), Box(kind="end", name="logits")),
+        size=f"B × T × {width}",
+        answer=f"B × T × {number(model.vocab_size)}",
+        repeats="the blocks repeat in turn" if len(blocks) > 1 and model.num_layers > len(model.blocks) else "",
+    )
+
+
+def norm_box(norm: object) -> Box | None:
+    """A norm as a box, or nothing where there is none."""
+    words = norm_words(norm)
+    return Box(kind="norm", name=words[0], details=words[1:]) if words else None
+
+
+def _row(*boxes: Box | None) -> Row:
+    return tuple(box for box in boxes if box is not None)
+
+
+def _added(model: Decoder) -> Box | None:
+    match model.position:
+        case Learned():
+            size = f"{number(model.context)} × {number(model.width)}"
+            return Box(kind="position", name="learned positions", details=(size,))
+        case Sinusoidal() as waves:
+            return Box(kind="position", name="sinusoidal positions", details=(f"base {number(waves.base)}",))
+        case _:
+            return None
+
+
+def _head(model: Decoder) -> Box:
+    size = f"{number(model.width)} × {number(model.vocab_size)}" + (" + bias" if model.head_bias else "")
+    return Box(kind="head", name="head", details=(size, "tied: the embedding") if model.tied else (size,))
+
+
+def _cap(model: Decoder) -> Box | None:
+    return Box(kind="scale", name=f"soft cap {model.logit_soft_cap:g}") if model.logit_soft_cap else None
+
+
+def _dropout(p: float | None) -> Box | None:
+    return Box(kind="dropout", name=f"dropout {p:g}") if p else None
+
+
+def _blocks(model: Decoder) -> Iterator[BlockFlow]:
+    """The pattern's blocks; equal neighbours are drawn once."""
+    for option, group in groupby(range(len(model.blocks)), key=lambda index: model.blocks[index]):
+        places = set(group)
+        layers = [layer for layer in range(model.num_layers) if layer % len(model.blocks) in places]
+        title = f"block × {len(layers)}" + ("" if len(layers) == model.num_layers else f" · {layer_words(layers)}")
+        yield BlockFlow(title=title, steps=tuple(_step(model, option, names) for names in option.branches), option=option)
+
+
+def _step(model: Decoder, option: Block, names: tuple[str, ...]) -> Step:
+    own = option.only(names[0])
+    shares = option.shared_norm and len(names) > 1
+    scaled = own.residual if isinstance(own.residual, Scaled) else None
+    return Step(
+        branches=tuple(_branch(model, option, name, shares) for name in names),
+        shared=_row(norm_box(own.norm) if shares else None),
+        scale=_row(_scale(scaled, model.width) if scaled else None),
+        skip=_row(Box(kind="scale", name=f"× {scaled.skip:.4g}") if scaled and scaled.skip != 1 else None),
+        keeps=not isinstance(own.residual, NoResidual),
+        stream=_row(norm_box(own.norm) if "stream" in PLACEMENTS[own.placement or "none"] else None),
+    )
+
+
+def _branch(model: Decoder, option: Block, name: str, shares: bool) -> Row:
+    own = option.only(name)
+    places = PLACEMENTS[own.placement or "none"]
+    if name == "attention":
+        mixer = Box(kind=name, name="attention", details=attention_words(option.attention, model))
+    else:
+        mixer = Box(kind=name, name="feed-forward", details=feed_forward_words(option.feed_forward, model.width))
+    return _row(
+        norm_box(own.norm) if "in" in places and not shares else None,
+        mixer,
+        norm_box(own.norm) if "out" in places else None,
+        _dropout(own.dropout),
+    )
+
+
+def _scale(scaled: Scaled, width: int) -> Box | None:
+    if scaled.learned != "no":
+        size = "one number" if scaled.learned == "scalar" else f"{number(width)} numbers"
+        return Box(kind="scale", name="× λ, learned", details=(f"{size}, from {scaled.branch:.4g}",))
+    return Box(kind="scale", name=f"× {scaled.branch:.4g}") if scaled.branch != 1 else None

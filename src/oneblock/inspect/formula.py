@@ -1,0 +1,141 @@
+"""A block's formula, read off the block itself: the assembly that builds a model, run on words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from oneblock.config.block import Block as BlockConfig
+from oneblock.config.decoder import Decoder as DecoderConfig
+from oneblock.config.norm import LayerNorm, Norm, NoNorm, PartialRMSNorm, RMSNorm
+from oneblock.config.position import Learned, Sinusoidal
+from oneblock.nn.block import Block, assemble
+from oneblock.nn.branch import Branch, Residual
+
+NORM_NAMES: dict[type, str] = {
+    NoNorm: "",
+    LayerNorm: "LayerNorm",
+    RMSNorm: "RMSNorm",
+    PartialRMSNorm: "pRMSNorm",
+}
+BRANCH_NAMES = {"attention": "Attention", "feed_forward": "FFN"}
+POSITION_NAMES: dict[type, str] = {Learned: "Learned", Sinusoidal: "Sinusoidal"}
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A value written as text; what a block does with tensors it can do with these."""
+
+    text: str
+    is_sum: bool = False
+
+    def __add__(self, other: Symbol) -> Symbol:
+        return Symbol(f"{self.text} + {other.text}", is_sum=True)
+
+    def __mul__(self, factor: float | torch.Tensor) -> Symbol:
+        inner = f"({self.text})" if self.is_sum else self.text
+        if isinstance(factor, torch.Tensor):
+            return Symbol(f"α·{inner}" if factor.numel() == 1 else f"λ ⊙ {inner}")
+        return Symbol(f"{factor:g}·{inner}")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Applied(nn.Module):
+    """name(x)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, x: Symbol) -> Symbol:
+        return Symbol(f"{self.name}({x})") if self.name else x
+
+
+class NamedBranch(Branch):
+    """A branch whose mixer is its name."""
+
+    def __init__(self, name: str, norm_in: nn.Module | None, norm_out: nn.Module | None) -> None:
+        super().__init__(norm_in, norm_out)
+        self.mixer = Applied(name)
+
+    def mix(self, x_BTD: Symbol, ctx: None) -> Symbol:  # type: ignore[override]
+        return self.mixer(x_BTD)
+
+
+def formula(option: BlockConfig) -> list[str]:
+    """The update of each step of a block, in order: `["x = x + Attention(RMSNorm(x))", …]`.
+
+    α is a learned number and λ a learned vector; two norms that read the same stream are numbered. Dropout is
+    left out.
+    """
+
+    def fill(name: str, norm_in: nn.Module | None, norm_out: nn.Module | None, dropout: float) -> Branch:
+        return NamedBranch(BRANCH_NAMES[name], norm_in, norm_out)
+
+    # Width 2, so that a learned vector is told from a learned number by its size.
+    block = assemble(option, 2, fill, lambda norm, width: Applied(NORM_NAMES[type(norm)]))
+    _number_parallel_norms(block)
+    lines: list[str] = []
+
+    def next_line(module: nn.Module, inputs: object, output: Symbol) -> Symbol:
+        lines.append(f"x = {output}")
+        return Symbol("x")
+
+    for module in block.modules():
+        if isinstance(module, Residual):
+            module.register_forward_hook(next_line)
+    block(Symbol("x"), None)
+    return lines
+
+
+def _number_parallel_norms(block: Block) -> None:
+    for names, _, _ in block.steps:
+        norms = [getattr(block, name).norm_in for name in names]
+        named = [norm for norm in norms if isinstance(norm, Applied) and norm.name]
+        for number, norm in enumerate(named if len(named) > 1 else [], start=1):
+            norm.name += "₀₁₂₃₄₅₆₇₈₉"[number]
+
+
+def formula_text(model: DecoderConfig) -> str:
+    """The whole model, one update to a line: embedding, each block of the pattern with its layers, head."""
+    lines = [f"x = {_embedding(model)}"]
+    period = len(model.blocks)
+    for index, block in enumerate(model.blocks):
+        layers = list(range(index + 1, model.num_layers + 1, period))
+        lines.append(f"for {_layers(layers)} of {model.num_layers}:")
+        lines += [f"    {line}" for line in formula(block)]
+    return "\n".join([*lines, f"logits = {_head(model)}"])
+
+
+def _layers(layers: list[int]) -> str:
+    if len(layers) == 1:
+        return f"layer {layers[0]}"
+    if layers[1] == layers[0] + 1:
+        return f"layers {layers[0]}–{layers[-1]}"
+    shown = layers if len(layers) <= 4 else [*layers[:2], "…", layers[-1]]
+    return f"layers {', '.join(map(str, shown))}"
+
+
+def _embedding(model: DecoderConfig) -> str:
+    text = f"√{model.width}·Embedding(tokens)" if model.embedding_scale else "Embedding(tokens)"
+    if type(model.position) in POSITION_NAMES:
+        text += f" + {POSITION_NAMES[type(model.position)]}(positions)"
+    return _normed(model.embedding_norm, text)
+
+
+def _head(model: DecoderConfig) -> str:
+    text = _normed(model.last_norm, "x")
+    text = f"{text} · Embeddingᵀ" if model.tied else f"Head({text})"
+    if model.head_bias and model.tied:
+        text += " + b"
+    cap = model.logit_soft_cap
+    return text if cap is None else f"{cap:g}·tanh(({text}) / {cap:g})"
+
+
+def _normed(norm: Norm, text: str) -> str:
+    name = NORM_NAMES[type(norm)]
+    return f"{name}({text})" if name else text
