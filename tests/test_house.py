@@ -70,14 +70,19 @@ def test_rooms_import_downward_only():
         ("runs", "from oneblock import inspect"),
         ("config", "def late():\n    from oneblock.nn.norm import make_norm"),
         ("nn", "from ..models import build"),
-        ("machine", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from oneblock.train import loop"),
+        (
+            "machine",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from oneblock.train import loop",
+        ),
     ],
 )
 def test_a_wrong_import_is_noticed(room, text):
     assert wrong_imports(room, text, ["oneblock", room])
 
 
-@pytest.mark.parametrize("text", ["from oneblock.config import Block", "from . import norm", "import torch.nn"])
+@pytest.mark.parametrize(
+    "text", ["from oneblock.config import Block", "from . import norm", "import torch.nn"]
+)
 def test_a_right_import_is_let_through(text):
     assert not wrong_imports("nn", text, ["oneblock", "nn"])
 
@@ -102,7 +107,9 @@ except SystemExit as end:
 """
 
 
-@pytest.mark.parametrize("program", ["import oneblock", "import oneblock.config", HELP, "import oneblock; oneblock.presets.nano()"])
+@pytest.mark.parametrize(
+    "program", ["import oneblock", "import oneblock.config", HELP, "import oneblock; oneblock.presets.nano()"]
+)
 def test_no_torch_is_loaded(program):
     assert not torch_is_loaded_by(program)
 
@@ -112,7 +119,9 @@ def test_the_torch_test_can_fail():
 
 
 def test_help_names_the_verbs():
-    done = subprocess.run([sys.executable, "-m", "oneblock", "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "oneblock", "--help"], capture_output=True, text=True, check=True
+    )
     for verb in ("train", "generate", "show", "bench"):
         assert verb in done.stdout
 

@@ -1,4 +1,4 @@
-"""Configurations through JSON and back: presets, every option of every slot, random ones drawn from the declarations."""
+"""Configurations through JSON and back: presets, and random ones drawn from the fields' declarations."""
 
 import json
 import math
@@ -80,7 +80,9 @@ def value_of(cls, spec, hint):
     elif float in kinds:
         ranges = [(-9.0, -1.0), (0, 0), (1e-9, 0.99), (1, 1), (1.0, 9.0), (2, 9)]
         drawn = [st.integers(*pair) if isinstance(pair[0], int) else st.floats(*pair) for pair in ranges]
-        options += [one for one, pair in zip(drawn, ranges, strict=True) if check(pair[0]) is check(pair[1]) is None]
+        options += [
+            one for one, pair in zip(drawn, ranges, strict=True) if check(pair[0]) is check(pair[1]) is None
+        ]
     elif int in kinds:
         options += [st.integers(*pair) for pair in ((0, 0), (1, 2**40)) if check(pair[0]) is None]
     elif str in kinds:
@@ -122,7 +124,15 @@ def test_random_configurations_round_trip_and_differ_where_they_differ(data):
 
 
 def test_every_part_is_drawn_and_every_table_option_is_a_part():
-    assert {cls.__name__ for cls in PARTS} >= {"Rope", "YarnScaling", "Gated", "Only", "Muon", "WSD", "Xavier"}
+    assert {cls.__name__ for cls in PARTS} >= {
+        "Rope",
+        "YarnScaling",
+        "Gated",
+        "Only",
+        "Muon",
+        "WSD",
+        "Xavier",
+    }
 
 
 def test_a_ready_made_option_keeps_its_fields():
@@ -186,20 +196,40 @@ def changed(path, value, *, remove=False):
         (changed("model.type", "encoder"), "model", ["encoder", "is not one of the options", "decoder"]),
         (changed("model.position.type", "rotary"), "model.position", ["rotary", "rope", "alibi"]),
         (changed("model.position.theta", -1.0), "model.position.theta", ["must be above 0"]),
-        (changed("model.blocks.0.norm", {"eps": 1e-5}), "model.blocks.0.norm", ["is not one of the options", "rms"]),
+        (
+            changed("model.blocks.0.norm", {"eps": 1e-5}),
+            "model.blocks.0.norm",
+            ["is not one of the options", "rms"],
+        ),
         (changed("model.blocks.0.norm", 3), "model.blocks.0.norm", ["is not one of the options"]),
-        (changed("model.blocks.0.norm", [{"type": "rms"}]), "model.blocks.0.norm", ["is not one of the options"]),
-        (changed("model.blocks.0.attention", 3), "model.blocks.0.attention", ["must be an object", "Attention"]),
+        (
+            changed("model.blocks.0.norm", [{"type": "rms"}]),
+            "model.blocks.0.norm",
+            ["is not one of the options"],
+        ),
+        (
+            changed("model.blocks.0.attention", 3),
+            "model.blocks.0.attention",
+            ["must be an object", "Attention"],
+        ),
         (changed("model.blocks.0.attention", None), "model.blocks.0.attention", ["must be a Attention"]),
-        (changed("model.blocks.0.placement", "middle"), "model.blocks.0.placement", ["pre, post, peri, out, none"]),
+        (
+            changed("model.blocks.0.placement", "middle"),
+            "model.blocks.0.placement",
+            ["pre, post, peri, out, none"],
+        ),
         (changed("model.blocks.0", 3), "model.blocks.0", ["must be an object", "Block"]),
         (changed("model.blocks", []), "model.blocks", ["at least one block"]),
         (changed("model.blocks", 3), "model.blocks", ["must be a list"]),
         (changed("model.blocks.0.steps", ["attention", 3]), "model.blocks.0.steps.1", ["must be a word"]),
         (changed("model.blocks.0.steps", "attention"), "model.blocks.0.steps", ["must be a list"]),
         (changed("model.blocks.0.steps", []), "model.blocks.0.steps", ["at least one step"]),
-        (changed("model.blocks.0.attention.num_kv_heads", 3), "model.block.attention.num_kv_heads", ["1, 2, 4"]),
-        (changed("recipe.optimizer.beta1", 1.0), "recipe.optimizer.beta1", ["from 0 to 1", "not included"]),
+        (
+            changed("model.blocks.0.attention.num_kv_heads", 3),
+            "model.block.attention.num_kv_heads",
+            ["1, 2, 4"],
+        ),
+        (changed("recipe.optimizer.momentum", 1.0), "recipe.optimizer.momentum", ["from 0 to 1", "not included"]),
         (changed("recipe", None), "recipe", ["must be a Recipe"]),
         (changed("model", None, remove=True), "model", ["is not one of the options", "decoder"]),
         ([1, 2], "", ["must be an object"]),

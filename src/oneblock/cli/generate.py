@@ -102,7 +102,7 @@ def encode(tokenizer: Tokenizer, prompt: str) -> list[int]:
 
 
 def side_by_side(rows: list[list[int]]) -> tuple[Tensor, Tensor | None]:
-    """Rows of ids as one tensor B × T with pads on the left, and its padding; None where there are no pads."""
+    """Rows of ids as one tensor B × T with pads on the left, and the padding, or None."""
     import torch
 
     longest = max(map(len, rows))

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 PLAIN_EVERY = 10.0
 RECENT = 50
@@ -23,8 +24,9 @@ class Display:
         self.live = self.console.is_terminal
         self.progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[words]}"),
+            # In a narrow terminal the bar gives way, not the words.
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TextColumn("{task.fields[words]}", table_column=Column(no_wrap=True)),
             console=self.console,
             expand=True,
         )
@@ -33,7 +35,8 @@ class Display:
         self.total: int | None = None
         self.stamps: deque[tuple[float, int]] = deque(maxlen=RECENT)
         self.losses: deque[float] = deque(maxlen=RECENT)
-        self.last_plain = 0.0
+        self.rate = 0.0
+        self.last_plain = float("-inf")
 
     def __enter__(self) -> Display:
         if self.live:
@@ -91,11 +94,15 @@ class Display:
 
     def _words(self, event: Mapping[str, Any]) -> str:
         (then, before), (now, tokens) = self.stamps[0], self.stamps[-1]
-        rate = (tokens - before) / (now - then) if now > then else 0.0
-        share = rate * self.started.get("flops_per_token", 0) / self.started.get("peak_flops", 1)
-        words = f"loss {sum(self.losses) / len(self.losses):.3f}  {rate:,.0f} tokens/s  {share:.0%} of peak"
-        if self.total and rate:
-            left = (self.total - event["step"]) * self.started.get("tokens_a_step", 0) / rate
+        # After a look-up there is one stamp alone: the speed is what it was before.
+        self.rate = (tokens - before) / (now - then) if tokens > before and now > then else self.rate
+        words = f"loss {sum(self.losses) / len(self.losses):.3f}"
+        if not self.rate:
+            return words
+        share = self.rate * self.started.get("flops_per_token", 0) / self.started.get("peak_flops", 1)
+        words += f"  {self.rate:,.0f} tokens/s  {share:.0%} of peak"
+        if self.total:
+            left = (self.total - event["step"]) * self.started.get("tokens_a_step", 0) / self.rate
             words += f"  {_clock(left)} left"
         return words
 
@@ -115,6 +122,8 @@ class Display:
         self.say(f"step {event['step']} skipped: {event['reason']}", style="yellow")
 
     def on_rollback(self, event: Mapping[str, Any]) -> None:
+        self.stamps.clear()
+        self.losses.clear()
         self.say(f"back to step {event['to_step']}: {event['reason']}", style="red")
 
 

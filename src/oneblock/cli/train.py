@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import shlex
 import signal
 import sys
@@ -14,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from oneblock.cli.common import Verb, above_zero, at_least, say
 from oneblock.config import presets
-from oneblock.config.config import Config
 from oneblock.config.override import override
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     # Bad settings are refused before torch is loaded.
     config = None if begun else override(presets.preset(args.preset or DEFAULT), *settings)
     from oneblock.cli.progress import Display
+    from oneblock.machine.device import pick_device
     from oneblock.train import session
 
+    pick_device(args.device)
     with _stoppable() as stop:
         if begun:
             made = session.reopen(begun, lambda old: override(old, *settings))
@@ -71,7 +74,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 )
                 result = training.train()
     _words(result)
-    return result | {"found_wrong": result["finished"] and result["val_loss"] is None}
+    unusable = result["finished"] and not _is_number(result["val_loss"])
+    return result | {"found_wrong": unusable or result["diverged"] is not None}
 
 
 def _settings(args: argparse.Namespace) -> list[str]:
@@ -89,13 +93,19 @@ def _settings(args: argparse.Namespace) -> list[str]:
 
 
 def _begun(args: argparse.Namespace) -> Run:
-    from oneblock.runs.folder import RUNS, Run
+    from oneblock.runs.errors import RunError
+    from oneblock.runs.folder import CONFIG, RUNS, Run
 
-    if args.out is not None:
-        return Run.open(args.out)
-    name = args.preset or DEFAULT
-    begun = [path.parent for path in RUNS.glob(f"{name}-*/config.json")]
-    return Run.open(max(begun, key=lambda path: path.stat().st_mtime) if begun else RUNS / f"{name}-1")
+    if args.out is None:
+        name = args.preset or DEFAULT
+        begun = [path.parent for path in RUNS.glob(f"{name}-*/config.json")]
+        begun = [path for path in begun if path.name.removeprefix(f"{name}-").isdigit()]
+        return Run.open(max(begun, key=lambda path: path.stat().st_mtime) if begun else RUNS / f"{name}-1")
+    run = Run.open(args.out)
+    name = run.read_json(CONFIG).get("name")
+    if args.preset is not None and presets.preset(args.preset).name != name:
+        raise RunError(f"{args.out} is a run of {name}, not of {args.preset}; leave the preset out, or choose another --out")
+    return run
 
 
 @contextmanager
@@ -107,7 +117,9 @@ def _stoppable() -> Iterator[Any]:
         if asked:
             raise KeyboardInterrupt
         asked.append(signal.Signals(number).name)
-        say(f"\n{asked[0]}: saving after this step … (once more to stop at once, without saving)")
+        words = f"\n{asked[0]}: saving after this step … (once more to stop at once, without saving)\n"
+        # Not through sys.stderr: the signal may have come in the middle of a write to it.
+        os.write(2, words.encode())
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -118,18 +130,35 @@ def _stoppable() -> Iterator[Any]:
 
 
 def _words(result: dict[str, Any]) -> None:
+    go_on = f"oneblock train --resume --out {shlex.quote(result['run'])}"
+    if result["diverged"]:
+        say(f"training diverged: {result['diverged']}")
+        return
     if not result["finished"]:
-        say(f"stopped at step {result['steps']}; go on with: oneblock train --resume --out {result['run']}")
+        say(f"stopped at step {result['steps']}; go on with: {go_on}")
+        return
+    if not _is_number(result["val_loss"]):
+        say(
+            f"after {result['steps']} steps no weights are kept: the loss on held-out text was never a number. "
+            "Lower the learning rate (--set recipe.optimizer.learning_rate=…), and leave the guard on"
+        )
         return
     say(
         f"validation loss {result['val_loss']:.4f} (perplexity {result['val_perplexity']:.3f}), whole split, "
         f"{result['kept_weights']} weights of step {result['kept_step']}\n"
-        f"training loss   {result['train_loss']:.4f} (perplexity {result['train_perplexity']:.3f})\n"
-        f"{result['steps']} steps, {result['tokens']:,} tokens in {result['seconds']:.0f} s; "
-        f"{result['tokens_per_second']:,.0f} tokens/s, {result['peak_share']:.0%} of this machine's matrix peak\n"
-        f"report: {result['run']}/report.html\n"
-        f"next:   oneblock generate {result['run']} --prompt \"ROMEO:\""
+        f"training loss   {result['train_loss']:.4f} (perplexity {result['train_perplexity']:.3f})"
     )
+    taken = f"{result['steps']} steps, {result['tokens']:,} tokens in {result['seconds']:.0f} s"
+    if result["tokens_per_second"]:
+        speed = f"{result['tokens_per_second']:,.0f} tokens/s, {result['peak_share']:.0%} of this machine's matrix peak"
+        say(f"{taken}; {speed}")
+    else:
+        say(f"{taken}; all steps were taken before, to go further: {go_on} --steps N")
+    say(f"report: {result['run']}/report.html\nnext:   oneblock generate {result['run']} --prompt \"ROMEO:\"")
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 VERB = Verb(name="train", summary="train a model and show how it goes", options=options, run=run)

@@ -1,5 +1,6 @@
 """What to build and how to train it: frozen dataclasses, one for each option. Imports no torch."""
 
+from oneblock.config import presets
 from oneblock.config.attention import Attention
 from oneblock.config.block import Block, Only
 from oneblock.config.config import Config
@@ -22,7 +23,6 @@ from oneblock.config.position import (
     T5Bias,
     YarnScaling,
 )
-from oneblock.config import presets
 from oneblock.config.presets import PRESETS, preset
 from oneblock.config.recipe import WSD, AdamW, Constant, Cosine, Muon, Recipe
 from oneblock.config.residual import Added, NoResidual, Scaled

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from oneblock.config.norm import NORMS, NoNorm, Norm
-from oneblock.config.part import Part, choice, count, dataclass, flag, option, positive, share
+from oneblock.config.part import Part, choice, count, flag, option, positive, share
 from oneblock.config.position import POSITIONS, Position
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from oneblock.config.attention import Attention
 from oneblock.config.errors import ConfigError
 from oneblock.config.feedforward import FEED_FORWARDS, Dense, FeedForward
 from oneblock.config.norm import NORMS, LayerNorm, Norm
-from oneblock.config.part import Part, choice, dataclass, field, flag, option, share
+from oneblock.config.part import Part, choice, flag, option, share
 from oneblock.config.residual import RESIDUALS, Added, Residual
 
 BRANCHES = ("attention", "feed_forward")

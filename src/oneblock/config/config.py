@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from oneblock.config.decoder import Decoder
-from oneblock.config.part import Part, dataclass, field, option
+from oneblock.config.part import Part, option
 from oneblock.config.recipe import Recipe
 
 MODELS = {"decoder": Decoder}

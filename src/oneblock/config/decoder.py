@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from oneblock.config.block import Block
 from oneblock.config.init import INITS, Init, Normal
 from oneblock.config.norm import NORMS, NoNorm, Norm
-from oneblock.config.part import Part, count, dataclass, field, flag, option, positive, share
+from oneblock.config.part import Part, count, flag, option, positive, share
 from oneblock.config.position import POSITIONS, Position, Rope
 from oneblock.config.rules import check_decoder
 
@@ -57,5 +59,6 @@ class Decoder(Part):
         if self.final_norm is not None:
             return self.final_norm
         last = self.block(self.num_layers - 1)
-        stands_normed = last.only(last.branches[-1][-1]).placement in ("post", "none")
-        return NoNorm() if stands_normed else last.norm
+        own = last.only(last.branches[-1][-1])
+        assert own.norm is not None
+        return NoNorm() if own.placement in ("post", "none") else own.norm

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from oneblock.config.part import Part, choice, count, dataclass, flag, positive, share
+from dataclasses import dataclass
+
+from oneblock.config.part import Part, choice, count, flag, positive, share
 
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "relu2", "silu", "sigmoid", "identity")
 

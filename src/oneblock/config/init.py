@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from oneblock.config.part import Part, choice, dataclass, flag, positive
+from dataclasses import dataclass
+
+from oneblock.config.part import Part, choice, flag, positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +20,11 @@ class Normal(Part):
 class FanIn(Part):
     """N(0, 1/fan_in) for matrices, so that unit variance in gives unit variance out.
 
+    `embedding_std` None: 1, or 1/√D where the head is tied to it, so that logits start at unit variance too.
     `output`: matrices that write to the stream start `scaled` by 1/√(number of additions), as they are, or at zero.
     """
 
-    embedding_std: float = positive(1.0)
+    embedding_std: float | None = positive(None)
     output: str = choice("scaled", "scaled", "full", "zero")
 
 

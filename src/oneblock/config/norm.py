@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from oneblock.config.part import Part, dataclass, field, flag, positive, share
+from dataclasses import dataclass
+
+from oneblock.config.part import Part, flag, positive, share
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoNorm(Part):
     """The identity."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerNorm(Part):
@@ -16,6 +20,7 @@ class LayerNorm(Part):
     gain: bool = flag(True)
     bias: bool = flag(True)
 
+
 @dataclass(frozen=True, kw_only=True)
 class RMSNorm(Part):
     """gain · x / sqrt(mean(x²) + eps). With `one_plus`, the gain is 1 + weight and the weight starts at 0 (Gemma)."""
@@ -23,6 +28,7 @@ class RMSNorm(Part):
     eps: float = positive(1e-5)
     gain: bool = flag(True)
     one_plus: bool = flag(False)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PartialRMSNorm(Part):

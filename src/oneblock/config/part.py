@@ -6,7 +6,6 @@ A field is declared with one of the helpers below. A *slot* is a field that hold
 
 from __future__ import annotations
 
-import functools
 import math
 import types
 import typing
@@ -92,10 +91,14 @@ class Part:
             check_field(spec, hints[spec.name], getattr(self, spec.name))
 
 
-@functools.cache
 def field_types(cls: type) -> dict[str, Any]:
-    """The annotations of a part, resolved."""
-    return typing.get_type_hints(cls)
+    """The annotations of a part, resolved once."""
+    if cls not in _RESOLVED:
+        _RESOLVED[cls] = typing.get_type_hints(cls)
+    return _RESOLVED[cls]
+
+
+_RESOLVED: dict[type, dict[str, Any]] = {}
 
 
 def alternatives(hint: Any) -> tuple[Any, ...]:
@@ -134,8 +137,16 @@ def _check_type(name: str, allowed: tuple[Any, ...], value: Any) -> None:
     if isinstance(value, bool) and bool not in plain:
         fits = False
     if not fits:
-        words = " or ".join("nothing (none)" if kind is type(None) else _WORDS.get(kind, f"a {kind.__name__}") for kind in plain)
+        words = " or ".join(
+            "nothing (none)" if kind is type(None) else _WORDS.get(kind, f"a {kind.__name__}") for kind in plain
+        )
         raise ConfigError(name, value, f"must be {words}")
 
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "a list (a tuple in Python)"}
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+    tuple: "a list (a tuple in Python)",
+}

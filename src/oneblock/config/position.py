@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from oneblock.config.errors import ConfigError
-from oneblock.config.part import Part, choice, count, dataclass, option, positive, share
+from oneblock.config.part import Part, choice, count, option, positive, share
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from oneblock.config.feedforward import Dense, Gated
 from oneblock.config.init import Normal, Xavier
 from oneblock.config.norm import LayerNorm, RMSNorm
 from oneblock.config.position import Learned, Rope, Sinusoidal
-from oneblock.config.recipe import AdamW, Cosine, Recipe
+from oneblock.config.recipe import AdamW, Cosine, Muon, Recipe
 
 SHAKESPEARE_CHARACTERS = 65
 GPT2_VOCABULARY = 50_257
@@ -25,6 +25,7 @@ def nano() -> Config:
         attention=Attention(num_heads=4),
         feed_forward=Dense(activation="relu2"),
         norm=RMSNorm(),
+        dropout=0.15,
     )
     model = Decoder(
         vocab_size=SHAKESPEARE_CHARACTERS,
@@ -33,13 +34,15 @@ def nano() -> Config:
         num_layers=4,
         blocks=(block,),
         position=Rope(),
+        embedding_dropout=0.15,
     )
     recipe = Recipe(
         minutes=5.0,
         batch_size=16,
-        optimizer=AdamW(learning_rate=1.5e-3, weight_decay=1.0),
-        schedule=Cosine(warmup=100, final=0.1),
+        optimizer=Muon(learning_rate=0.02, rest=AdamW(learning_rate=3e-3)),
+        schedule=Cosine(warmup=100, final=0.05),
         average=0.998,
+        refit=0.3,
     )
     return Config(name="nano", model=model, recipe=recipe)
 
@@ -107,7 +110,9 @@ def gpt2_xl() -> Config:
     return _gpt2("gpt2-xl", 1600, 48, 25, 2e-4)
 
 
-def _llama(name: str, *, vocab: int, context: int, width: int, layers: int, attention: Attention, hidden: int) -> Config:
+def _llama(
+    name: str, *, vocab: int, context: int, width: int, layers: int, attention: Attention, hidden: int
+) -> Config:
     """Llama's shape: pre-norm RMSNorm, RoPE, SwiGLU, no biases."""
     block = Block(attention=attention, feed_forward=Gated(hidden=hidden), norm=RMSNorm())
     model = Decoder(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from oneblock.config.errors import ConfigError
-from oneblock.config.part import Part, choice, count, dataclass, field, flag, non_negative, option, positive, share
+from oneblock.config.part import Part, choice, count, flag, non_negative, option, positive, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,8 @@ class Recipe(Part):
     accumulation:     pieces the batch is taken in; the gradient is that of the whole batch
     clip:             largest gradient norm; None: unbounded
     average:          decay of the weight average kept beside the weights; None: no average
+    refit:            the last share of the steps learns the held-out end of the training split too; until then the best
+                      weights are judged on it, from then on the last ones are kept
     input_noise:      share of input tokens replaced by random ones (a regulariser)
     evaluate_every, sample_every, checkpoint_every: steps; None: about 20, 5 and 10 times in a run
     guard:            skip steps with a NaN or a 6σ spike, roll back after several
@@ -93,6 +97,7 @@ class Recipe(Part):
     schedule: Schedule = option(SCHEDULES, Cosine())
     clip: float | None = positive(1.0)
     average: float | None = share(None)
+    refit: float = share(0.0)
     input_noise: float = share(0.0)
     seed: int = count(0, minimum=0)
     precision: str = choice("auto", "auto", "float32", "bfloat16")
@@ -106,7 +111,9 @@ class Recipe(Part):
         super().__post_init__()
         if (self.steps is None) == (self.minutes is None):
             given = "neither" if self.steps is None else "both"
-            raise ConfigError("steps", given, "of steps and minutes; exactly one says how long", ("steps=2000", "minutes=5"))
+            raise ConfigError(
+                "steps", given, "of steps and minutes; exactly one says how long", ("steps=2000", "minutes=5")
+            )
         if self.batch_size % self.accumulation:
             options = [n for n in range(1, self.batch_size + 1) if self.batch_size % n == 0]
             raise ConfigError("accumulation", self.accumulation, f"must divide batch_size={self.batch_size}", options)

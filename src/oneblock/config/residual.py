@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from oneblock.config.part import Part, choice, dataclass, number
+from dataclasses import dataclass
+
+from oneblock.config.part import Part, choice, number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,7 +110,9 @@ BLOCK_RULES = (
         "steps",
         lambda model, block: ",".join(block.steps),
         lambda model, block: any(len({_joins(block, name) for name in step}) > 1 for step in block.branches),
-        lambda model, block: "adds branches in parallel that differ in residual, norm or placement: they join one stream",
+        lambda model, block: (
+            "adds branches in parallel that differ in residual, norm or placement: they join one stream"
+        ),
     ),
 )
 
@@ -125,8 +127,10 @@ def check_decoder(model: Decoder) -> None:
         )
     heads = set(model.heads_of_shared_position)
     if isinstance(model.position, T5Bias) and len(heads) > 1:
-        rule = f"is one table for all layers, and their num_heads differ ({', '.join(map(str, sorted(heads)))})"
-        raise ConfigError("position", "t5", rule, ("the same num_heads in every block", "blocks.N.attention.position=t5"))
+        says = f"is one table for all layers, and their num_heads differ ({', '.join(map(str, sorted(heads)))})"
+        raise ConfigError(
+            "position", "t5", says, ("the same num_heads in every block", "blocks.N.attention.position=t5")
+        )
     if isinstance(model.position, Sinusoidal) and model.width % 2:
         raise ConfigError("width", model.width, "must be even for sinusoidal positions", (model.width + 1,))
     for index, block in enumerate(model.blocks):

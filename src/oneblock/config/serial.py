@@ -34,6 +34,12 @@ def option_name(table: Mapping[str, Any], value: Part) -> str:
     return next(name for name, entry in table.items() if entry is type(value))
 
 
+def option_class(table: Mapping[str, Any], name: str) -> type[Part]:
+    """The class behind a name of a slot."""
+    entry = table[name]
+    return entry if isinstance(entry, type) else type(entry)
+
+
 def from_dict(cls: type[P], data: object) -> P:
     """The part that `to_dict` gave. Unknown, missing and wrong fields are `ConfigError`s with their path."""
     if not isinstance(data, Mapping):

@@ -84,6 +84,12 @@ def stream(
     lengths = lengths_of(tokens, padding)
     _check_ids(tokens if padding is None else tokens.masked_fill(padding, 0), model.config.vocab_size)
     _check_count("max_new_tokens", max_new_tokens, 0)
+    if seed is not None:
+        _check_count("seed", seed, 0)
+    if stop is not None and not (type(stop) is int and 0 <= stop < model.config.vocab_size):
+        raise GenerateError(
+            f"stop={stop!r} must be one of the tokens, 0…{model.config.vocab_size - 1}, or None"
+        )
     if prefill_chunk is not None:
         _check_count("prefill_chunk", prefill_chunk, 1)
     if compile and not use_cache:
@@ -161,7 +167,7 @@ def _check_shape(tokens: Tensor) -> None:
         )
     if tokens.numel() == 0:
         raise GenerateError(
-            f"tokens of shape {tuple(tokens.shape)} are empty; give every row at least one token to go on from"
+            f"tokens of shape {tuple(tokens.shape)} are empty; give every row at least one token"
         )
 
 

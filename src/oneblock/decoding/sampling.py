@@ -59,11 +59,12 @@ class Sampling:
                 scores_BV = keep_top_k(scores_BV, self.top_k)
             if self.top_p is not None and self.top_p < 1:
                 scores_BV = keep_top_p(scores_BV, self.top_p)
-            sum_BV = scores_BV.softmax(dim=-1).cumsum(dim=-1, dtype=torch.float64)
+            # The draw scales with their sum, so that the probabilities need no dividing by it.
+            sum_BV = scores_BV.exp().cumsum(dim=-1, dtype=torch.float64)
             # (0, total], not [0, total): so a token of probability 0 is never the first to reach it.
-            reached_B1 = (1 - chance_B.to(torch.float64)).unsqueeze(-1) * sum_BV[..., -1:]
+            reached_B1 = (1 - chance_B).unsqueeze(-1) * sum_BV[..., -1:]
             ids = torch.searchsorted(sum_BV, reached_B1).squeeze(-1)
-        return torch.where(most.values.squeeze(-1).isfinite(), ids, -1)
+        return torch.where(most.values.squeeze(-1).abs() < torch.inf, ids, -1)
 
 
 def keep_top_k(scores_BV: Tensor, k: int) -> Tensor:
@@ -80,7 +81,6 @@ def keep_top_p(scores_BV: Tensor, p: float) -> Tensor:
     probability_BV = ordered_BV.to(torch.float64).softmax(dim=-1)
     before_BV = probability_BV.cumsum(dim=-1) - probability_BV
     drop_BV = before_BV >= p * (1 - ROUNDING)
-    drop_BV[..., 0] = False
     return scores_BV.masked_fill(drop_BV.scatter(-1, order_BV, drop_BV), -torch.inf)
 
 

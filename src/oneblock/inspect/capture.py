@@ -1,6 +1,6 @@
 """`capture(model, tokens)`: everything that flows in one forward pass, by name.
 
-Plain hooks on modules; nothing inside the block knows of them. torch is loaded when a capture is made, so that the
+Plain hooks on modules; nothing inside the block knows of them. torch is loaded when a capture is made: the
 statistics and drawings beside it stay free of it.
 """
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Captured(dict[str, "Tensor"]):
-    """Name -> tensor, in the order of the flow; detached copies. An unknown name is a KeyError with near ones.
+    """Name -> tensor, in the order of the flow; detached copies. Unknown names are KeyErrors with near ones.
 
     embedding                      the stream that enters the first block, B × T × D
-    blocks.0.attention.norm_in     a norm's output (likewise norm_out, q_norm, k_norm, a residual's norm, norm)
+    blocks.0.attention.norm_in     a norm's output (likewise norm_out, q_norm, k_norm, a residual's, norm)
     blocks.0.attention.queries     B × H × T × K, as they meet: normed and rotated; keys, values B × G × S × K
     blocks.0.attention.scores      B × H × T × S, masked with −∞; weights: their softmax
     blocks.0.attention             what a branch contributes, before the residual scales it
@@ -42,11 +42,11 @@ class Captured(dict[str, "Tensor"]):
 
 
 def capture(model: nn.Module, tokens: Tensor, padding: Tensor | None = None) -> Captured:
-    """Run the model once in eval mode, without gradients, and record what flows; see `Captured` for the names.
+    """Run the model once in eval mode, without gradients, and record what flows; names as in `Captured`.
 
-    Attention is written out for the time of the capture, since fused kernels never store their weights. The model is
-    left as found (modes, modules, hooks, random generators), also where its forward raises. Parts that are absent
-    have no name.
+    Attention is written out for the time of the capture, since fused kernels never store their weights. The
+    model is left as found (modes, modules, hooks, random generators), also where its forward raises. Absent
+    parts have no name.
     """
     import torch
 

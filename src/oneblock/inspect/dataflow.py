@@ -1,7 +1,7 @@
 """What flows where in a model, from its configuration: the one description that all drawings are made from.
 
-A model is boxes in a row, then its blocks, then boxes in a row; a block is steps; a step is branches beside one
-another (each a row of boxes), and how they join the stream:
+A model is boxes in a row, then its blocks, then boxes in a row; a block is steps; a step is branches beside
+one another (each a row of boxes), and how they join the stream:
 
     x = stream(skip(x) + scale(branch_1(shared(x)) + branch_2(shared(x)) + …))
 """
@@ -61,7 +61,7 @@ class BlockFlow:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataflow:
-    """A whole model. `added` joins the embedding from beside it; `size` flows in the stream, `answer` comes out."""
+    """A whole model. `added` joins the embedding from beside it; `size` is the stream's, `answer` leaves."""
 
     before: Row
     added: Row
@@ -141,9 +141,11 @@ def _blocks(model: Decoder) -> Iterator[BlockFlow]:
     """The pattern's blocks; equal neighbours are drawn once."""
     for option, group in groupby(range(len(model.blocks)), key=lambda index: model.blocks[index]):
         places = set(group)
-        layers = [layer for layer in range(model.num_layers) if layer % len(model.blocks) in places]
+        layers = [layer + 1 for layer in range(model.num_layers) if layer % len(model.blocks) in places]
         title = f"block × {len(layers)}" + ("" if len(layers) == model.num_layers else f" · {layer_words(layers)}")
-        yield BlockFlow(title=title, steps=tuple(_step(model, option, names) for names in option.branches), option=option)
+        yield BlockFlow(
+            title=title, steps=tuple(_step(model, option, names) for names in option.branches), option=option
+        )
 
 
 def _step(model: Decoder, option: Block, names: tuple[str, ...]) -> Step:
@@ -177,6 +179,6 @@ def _branch(model: Decoder, option: Block, name: str, shares: bool) -> Row:
 
 def _scale(scaled: Scaled, width: int) -> Box | None:
     if scaled.learned != "no":
-        size = "one number" if scaled.learned == "scalar" else f"{number(width)} numbers"
-        return Box(kind="scale", name="× λ, learned", details=(f"{size}, from {scaled.branch:.4g}",))
+        name, size = {"scalar": ("× α", "one number"), "vector": ("⊙ λ", f"{number(width)} numbers")}[scaled.learned]
+        return Box(kind="scale", name=f"{name}, learned", details=(f"{size}, from {scaled.branch:.4g}",))
     return Box(kind="scale", name=f"× {scaled.branch:.4g}") if scaled.branch != 1 else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from oneblock.config.config import Config
@@ -66,7 +68,7 @@ class Canvas:
 
 
 def draw(config: Config | Decoder) -> Text:
-    """The dataflow of a model as styled text, at most 80 columns for the parts there are; `.plain` is without styles."""
+    """The dataflow of a model as styled text, 80 columns at most; `.plain` is without styles."""
     from rich.text import Text
 
     drawing = Text(no_wrap=True, overflow="crop")
@@ -74,8 +76,8 @@ def draw(config: Config | Decoder) -> Text:
         drawing.append("\n" if number else "")
         while row and row[-1][0] == " ":
             row.pop()
-        for character, style in row:
-            drawing.append(character, style=style or None)
+        for style, run in groupby(row, key=itemgetter(1)):
+            drawing.append("".join(character for character, _ in run), style=style or None)
     return drawing
 
 

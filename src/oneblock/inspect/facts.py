@@ -17,7 +17,8 @@ from oneblock.inspect.statistics import (
 from oneblock.inspect.words import in_bytes, nearly
 
 Rows = tuple[tuple[str, str, str], ...]
-FORMULA_WIDTH = 64
+FORMULA_WIDTH = 52
+"""Characters after which a formula is broken, so that it stands beside the drawing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,12 @@ def facts(config: Config | Decoder, context: int | None = None) -> Facts:
     model = config.model if isinstance(config, Config) else config
     length, counts = context or model.context, parameters(model)
     total = sum(counts.values())
+    layers = f"{model.num_layers} layer{'s' * (model.num_layers > 1)}"
     return Facts(
         title=config.name if isinstance(config, Config) else "decoder",
         total=total,
-        layers=f"{model.num_layers} layer{'s' * (model.num_layers > 1)}, width {model.width:,}, context {length:,}",
-        formula=tuple(folded(line) for line in formula_lines(model) for line in line.splitlines()),
+        layers=f"{layers}, width {model.width:,}, context {length:,}",
+        formula=tuple(piece for line in formula_lines(model) for piece in folded(line)),
         tables=(
             ("Parameters", _parameter_rows(counts, total, model.tied)),
             (f"FLOPs per token, context {length:,}", _flop_rows(model, length)),
@@ -59,16 +61,14 @@ def formula_lines(model: Decoder) -> list[str]:
     return [line for block in blocks for line in (f"{block.title}:", *formula(block.option))]
 
 
-def folded(line: str, width: int = FORMULA_WIDTH) -> str:
+def folded(line: str, width: int = FORMULA_WIDTH) -> list[str]:
     """A long formula broken before its additions, the rest indented."""
-    if len(line) <= width:
-        return line
     lines = [""]
     for piece in re.split(r"(?= [+] )", line):
-        if lines[-1] and len(lines[-1] + piece) > width:
-            lines.append("     ")
+        if lines[-1].strip() and len(lines[-1] + piece) > width:
+            lines.append("   ")
         lines[-1] += piece
-    return "\n".join(lines)
+    return lines
 
 
 def _parameter_rows(counts: dict[str, int], total: int, tied: bool) -> Rows:
@@ -85,12 +85,11 @@ def _flop_rows(model: Decoder, length: int) -> Rows:
     forward, training = forward_flops_per_token(model, length), flops_per_token(model, length)
     return (
         ("forward", f"{forward:,}", nearly(forward)),
-        ("training, forward and back", f"{training:,}", nearly(training)),
+        ("training", f"{training:,}", nearly(training)),
     )
 
 
 def _cache_rows(model: Decoder, length: int) -> Rows:
-    return tuple(
-        (f"{8 * size} bit", f"{cache_bytes_per_token(model, size):,} bytes", in_bytes(cache_bytes_per_token(model, size)))
-        for size in (2, 4)
-    ) + ((f"{length:,} tokens in 16 bit", f"{length * cache_bytes_per_token(model):,} bytes", in_bytes(length * cache_bytes_per_token(model))),)
+    token = cache_bytes_per_token(model, 2)
+    kept = {"16 bit": token, "32 bit": 2 * token, f"{length:,} tokens in 16 bit": length * token}
+    return tuple((words, f"{count:,} bytes", in_bytes(count)) for words, count in kept.items())

@@ -9,7 +9,7 @@ from torch import nn
 
 from oneblock.config.block import Block as BlockConfig
 from oneblock.config.decoder import Decoder as DecoderConfig
-from oneblock.config.norm import LayerNorm, Norm, NoNorm, PartialRMSNorm, RMSNorm
+from oneblock.config.norm import LayerNorm, NoNorm, Norm, PartialRMSNorm, RMSNorm
 from oneblock.config.position import Learned, Sinusoidal
 from oneblock.nn.block import Block, assemble
 from oneblock.nn.branch import Branch, Residual
@@ -60,10 +60,10 @@ class NamedBranch(Branch):
 
     def __init__(self, name: str, norm_in: nn.Module | None, norm_out: nn.Module | None) -> None:
         super().__init__(norm_in, norm_out)
-        self.mixer = Applied(name)
+        self.name = name
 
     def mix(self, x_BTD: Symbol, ctx: None) -> Symbol:  # type: ignore[override]
-        return self.mixer(x_BTD)
+        return Symbol(f"{self.name}({x_BTD})")
 
 
 def formula(option: BlockConfig) -> list[str]:

@@ -18,7 +18,7 @@ DROPPED = "dropped"
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """Sizes of text and boxes, and distances. In character cells borders take room and neighbours share one."""
+    """Sizes of text and boxes, and distances. In cells borders take room, and neighbours share one."""
 
     char: float
     line: float
@@ -56,7 +56,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """What flows along these points; `arrow`: into what stands at their end; `stream`: it is the main line."""
+    """What flows along these points; `arrow`: into what stands at the end; `stream`: it is the main line."""
 
     points: tuple[tuple[float, float], ...]
     arrow: bool = False
@@ -75,7 +75,7 @@ class Label:
 
 @dataclass(kw_only=True)
 class Picture:
-    """All that is drawn. `joins` are the ⊕, `stops` where the stream is dropped; `main` is where its line runs."""
+    """All that is drawn. `joins` are the ⊕, `stops` where the stream is dropped, `main` where it runs."""
 
     main: float = 0
     width: float = 0

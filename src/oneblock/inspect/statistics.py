@@ -1,4 +1,4 @@
-"""What a model costs, from its configuration: parameters, FLOPs, cache bytes. Pure functions that load no torch."""
+"""What a model costs, from its configuration: parameters, FLOPs, cache bytes. Loads no torch."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def parts(model: nn.Module) -> dict[str, int]:
 
 
 def flops_per_token(config: Config | Decoder, context: int | None = None) -> int:
-    """Training FLOPs a token, 6·N + 12·Σ H·K·min(T, W): two to go forward, four back (Chowdhery 2022, appendix B).
+    """Training FLOPs a token, 6·N + 12·Σ H·K·min(T, W): forward and twice that back (Chowdhery 2022, app. B).
 
     N: all parameters but tables that are only looked up (positions, an embedding that is not the head too).
     T: `context`, or the configuration's; scores count in full, also where the causal half could be skipped.
@@ -61,7 +61,7 @@ def flops_per_token(config: Config | Decoder, context: int | None = None) -> int
 def forward_flops_per_token(config: Config | Decoder, context: int | None = None) -> int:
     """Forward FLOPs a token of a sequence of T, 2·N + 4·Σ H·K·min(T, W), a multiply-add being two.
 
-    N: weights of matrix products (projections, feed-forwards, the head); norms, biases and tables are left out.
+    N: weights of matrix products (projections, feed-forwards, the head), without norms, biases and tables.
     """
     model = _model(config)
     products = sum(count.in_products for count in _counts(model))
@@ -69,7 +69,7 @@ def forward_flops_per_token(config: Config | Decoder, context: int | None = None
 
 
 def cache_bytes_per_token(config: Config | Decoder, bytes_per_number: int = 2) -> int:
-    """Bytes of keys and values that decoding keeps for one token: 2 · Σ G·K · bytes a number (2: 16-bit numbers)."""
+    """Bytes of keys and values that decoding keeps for a token: 2 · Σ G·K · bytes a number (2: 16 bit)."""
     model = _model(config)
     kept = (block.attention.num_groups * block.attention.width_of_head(model.width) for block in _attentions(model))
     return 2 * bytes_per_number * sum(kept)
@@ -103,7 +103,7 @@ def _counts(model: Decoder) -> Iterator[Count]:
         case Learned():
             yield Count("position", model.context * width)
         case T5Bias() as t5:
-            yield Count("position", t5.num_buckets * model.blocks[0].attention.num_heads)
+            yield Count("position", t5.num_buckets * next(iter(model.heads_of_shared_position), 0))
     bias = model.vocab_size if model.head_bias else 0
     yield Count("head", bias + (0 if model.tied else table), table)
     for layer in range(model.num_layers):

@@ -10,7 +10,7 @@ from oneblock.inspect.dataflow import dataflow
 from oneblock.inspect.facts import Facts, facts
 from oneblock.inspect.layout import Frame, Label, Line, Metrics, Picture, Rect, lay_out
 
-PIXELS = Metrics(char=7.4, line=18, pad_x=14, pad_y=9, gap=22, row=22, beside=20, head=44, cell=0)
+PIXELS = Metrics(char=8, line=18, pad_x=14, pad_y=9, gap=22, row=22, beside=22, head=52, cell=0)
 MARGIN, RADIUS, HEADER = 28.0, 9.0, 46.0
 
 _FILLS = {
@@ -29,21 +29,23 @@ _MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 def svg(config: Config | Decoder, context: int | None = None) -> str:
-    """The model as one `<svg>` element: its dataflow, and beside it formula, parameters, FLOPs and cache bytes."""
+    """The model as one `<svg>`: its dataflow, and beside it formula, parameters, FLOPs and cache bytes."""
     picture, known = lay_out(dataflow(config), PIXELS), facts(config, context)
     card, card_width, card_height = _card(known)
     width = MARGIN + picture.width + MARGIN + card_width + MARGIN
-    height = HEADER + MARGIN + max(picture.height, card_height) + MARGIN
+    height = HEADER + MARGIN / 2 + max(picture.height, card_height) + MARGIN
     words = f"{known.title}: {known.total:,} parameters, {known.layers}"
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-            f'height="{height:.0f}" role="img" font-family="{_SANS}" font-size="13" fill="{_INK}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+            f'width="{width:.0f}" height="{height:.0f}" role="img" '
+            f'font-family="{_SANS}" font-size="13" fill="{_INK}" '
             f'style="max-width:100%;height:auto">',
             f"<title>{escape(words)}</title>",
             f'<rect class="paper" width="{width:.0f}" height="{height:.0f}" rx="8" fill="{_PAPER}"/>',
-            _text(MARGIN, 36, known.title, size=19, weight="600"),
-            _text(MARGIN + 10.5 * len(known.title) + 14, 36, f"{known.total:,} parameters · {known.layers}", fill=_FAINT),
+            f'<text x="{MARGIN:.1f}" y="38">'
+            f'<tspan font-size="19" font-weight="600">{escape(known.title)}</tspan>'
+            f'<tspan dx="14" fill="{_FAINT}">{known.total:,} parameters · {known.layers}</tspan></text>',
             f'<g transform="translate({MARGIN:.1f} {HEADER + MARGIN / 2:.1f})">',
             *_drawing(picture),
             "</g>",
@@ -69,8 +71,8 @@ def _drawing(picture: Picture) -> list[str]:
 
 def _frame(frame: Frame) -> str:
     return (
-        f'<rect class="block" x="{frame.x:.1f}" y="{frame.y:.1f}" width="{frame.w:.1f}" height="{frame.h:.1f}" '
-        f'rx="10" fill="{_CARD}" stroke="#b9c0ca"/>'
+        f'<rect class="block" x="{frame.x:.1f}" y="{frame.y:.1f}" width="{frame.w:.1f}" '
+        f'height="{frame.h:.1f}" rx="10" fill="{_CARD}" stroke="#b9c0ca"/>'
     )
 
 
@@ -86,10 +88,16 @@ def _box(rect: Rect) -> str:
     top = rect.y + PIXELS.pad_y + 13
     return "\n".join(
         [
-            f'<rect class="box" x="{rect.x:.1f}" y="{rect.y:.1f}" width="{rect.w:.1f}" height="{rect.h:.1f}" rx="6" '
-            f'fill="{fill}" stroke="{stroke}"/>',
+            f'<rect class="box" x="{rect.x:.1f}" y="{rect.y:.1f}" width="{rect.w:.1f}" '
+            f'height="{rect.h:.1f}" rx="6" fill="{fill}" stroke="{stroke}"/>',
             *(
-                _text(middle, top + index * PIXELS.line, text, weight="600" if index == 0 else "", anchor="middle")
+                _text(
+                    middle,
+                    top + index * PIXELS.line,
+                    text,
+                    weight="600" if index == 0 else "",
+                    anchor="middle",
+                )
                 for index, text in enumerate(rect.lines)
             ),
         ]
@@ -103,7 +111,8 @@ def _line(line: Line, joins: list[tuple[float, float]]) -> str:
     points[0] = _short_of(points[1], points[0]) if points[0] in joins else points[0]
     colour, thick = (_STREAM, 2.2) if line.stream else (_LINE, 1.4)
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    drawn = f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{thick}" stroke-linejoin="round"/>'
+    looks = f'fill="none" stroke="{colour}" stroke-width="{thick}" stroke-linejoin="round"'
+    drawn = f'<polyline points="{path}" {looks}/>'
     return drawn + (_head(points[-2], points[-1], colour) if line.arrow else "")
 
 
@@ -125,14 +134,16 @@ def _head(start: tuple[float, float], end: tuple[float, float], colour: str) -> 
 def _join(centre: tuple[float, float]) -> str:
     x, y = centre
     return (
-        f'<g class="join" stroke="{_STREAM}" stroke-width="1.6"><circle cx="{x:.1f}" cy="{y:.1f}" r="{RADIUS}" fill="{_PAPER}"/>'
+        f'<g class="join" stroke="{_STREAM}" stroke-width="1.6">'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{RADIUS}" fill="{_PAPER}"/>'
         f'<path d="M{x - 5:.1f} {y:.1f}h10M{x:.1f} {y - 5:.1f}v10"/></g>'
     )
 
 
 def _stop(centre: tuple[float, float]) -> str:
     x, y = centre
-    return f'<path class="stop" d="M{x - 6:.1f} {y - 6:.1f}l12 12m0 -12l-12 12" stroke="#b3261e" stroke-width="2.2"/>'
+    cross = f"M{x - 6:.1f} {y - 6:.1f}l12 12m0 -12l-12 12"
+    return f'<path class="stop" d="{cross}" stroke="#b3261e" stroke-width="2.2"/>'
 
 
 def _label(label: Label) -> str:
@@ -144,7 +155,8 @@ def _label(label: Label) -> str:
 def _card(known: Facts) -> tuple[list[str], float, float]:
     """The facts as text at the side, its width and its height."""
     formula_width = max(len(line) for line in known.formula) * 7.9
-    width, y, drawn = max(330.0, formula_width), 13.0, []
+    width, y = 350.0, 13.0
+    drawn: list[str] = []
     drawn.append(_text(0, y, "Formula", weight="600"))
     for line in known.formula:
         y += 20
@@ -160,11 +172,19 @@ def _card(known: Facts) -> tuple[list[str], float, float]:
             drawn.append(_text(0, y, row[0], weight=bold))
             drawn.append(_text(width - 70, y, row[1], weight=bold, anchor="end"))
             drawn.append(_text(width, y, row[2], anchor="end", fill=_FAINT))
-    return drawn, width, y + 8
+    return drawn, max(width, formula_width), y + 8
 
 
 def _text(
-    x: float, y: float, text: str, *, size: float = 0, weight: str = "", anchor: str = "", fill: str = "", mono: bool = False
+    x: float,
+    y: float,
+    text: str,
+    *,
+    size: float = 0,
+    weight: str = "",
+    anchor: str = "",
+    fill: str = "",
+    mono: bool = False,
 ) -> str:
     given = {
         "font-size": f"{size:g}" if size else "",

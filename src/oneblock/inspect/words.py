@@ -56,13 +56,13 @@ def in_bytes(value: float) -> str:
     """36864 -> 36 KiB."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if value < 1024:
-            return f"{value:.4g} {unit}"
+            return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
         value /= 1024
-    return f"{value:.4g} TiB"
+    return f"{value:.3g} TiB"
 
 
 def layer_words(layers: Sequence[int]) -> str:
-    """[0, 1, 2, 4] -> layers 0–2, 4; a long list is cut in the middle."""
+    """[1, 2, 3, 5] -> layers 1–3, 5; a long list is cut in the middle."""
     runs: list[list[int]] = []
     for layer in layers:
         if runs and layer == runs[-1][-1] + 1:
@@ -79,7 +79,12 @@ def norm_words(norm: object) -> tuple[str, ...]:
     """A norm's name and what is special about it; empty for none."""
     match norm:
         case LayerNorm():
-            special = {(True, True): (), (True, False): ("no bias",), (False, True): ("no gain",), (False, False): ("no gain, no bias",)}
+            special = {
+                (True, True): (),
+                (True, False): ("no bias",),
+                (False, True): ("no gain",),
+                (False, False): ("no gain, no bias",),
+            }
             return ("LayerNorm", *special[norm.gain, norm.bias])
         case RMSNorm():
             words = ("no gain",) if not norm.gain else ("gain 1 + weight",) if norm.one_plus else ()

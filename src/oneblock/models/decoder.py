@@ -82,7 +82,7 @@ class Decoder(nn.Module):
         else:
             self.head = nn.Linear(config.width, config.vocab_size, bias=config.head_bias)
         self.cap = SoftCap(config.logit_soft_cap) if config.logit_soft_cap else nn.Identity()
-        initialise(self, config.init)
+        initialise(self, config.init, tied=config.tied)
 
     def forward(self, tokens: Tensor, padding: Tensor | None = None, cache: Cache | None = None) -> Tensor:
         """Next-token logits B × T × V for tokens B × T.

@@ -32,9 +32,9 @@ static inline float from_bits(uint32_t u) { float x; std::memcpy(&x, &u, 4); ret
 // Round to nearest even; never called on NaN-producing paths other than NaN inputs, which stay NaN or inf.
 static inline uint32_t round_bf16(float x) { uint32_t u = bits(x); return (u + 0x7fff + ((u >> 16) & 1)) >> 16; }
 
-// exp(x) for x <= 0, relative error about 2e-7: 2^n times a polynomial in the rest.
+// exp(x) for x <= 0, relative error about 2e-7: 2^n times a polynomial in the rest.  NaN stays NaN.
 static inline float exp_neg(float x) {
-  x = (x > -87.0f ? x : -87.0f) * 1.44269504f;
+  x = (x < -87.0f ? -87.0f : x) * 1.44269504f;
   float n = __builtin_rintf(x), r = x - n;
   float p = 1.0f + r * (0.69314718f + r * (0.24022651f + r * (0.05550411f + r * (0.00961813f + r * 0.00133336f))));
   return from_bits(bits(p) + (uint32_t(int32_t(n)) << 23));
@@ -105,9 +105,11 @@ extern "C" void attention_forward(Shape n, float scale, View q, View k, View v, 
           #pragma omp simd reduction(+ : sum)
           for (int64_t j = 0; j < N; ++j) {
             float e = exp_neg(si[j] * scale - m);
+            e = j < seen ? e : 0.0f;                              // the smallest exp is not quite 0
             sum += e; pi[j] = round_bf16(e);
           }
-          inv[i] = 1 / sum; lse_row[t0 + i] = m + std::log(sum);
+          // Where every score it may see overflowed, the masked ones would win: never look ahead instead.
+          inv[i] = m > -1e30f * scale ? 1 / sum : NAN; lse_row[t0 + i] = m + std::log(sum);
         }
         matmul(M, K, N, Tp, K, K, false, b16(p), b16(vp), acc.data());
         for (int64_t i = 0; i < M; ++i) {

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oneblock.nn.native import Shape, library, view
+from oneblock.nn.native import library, view
+from oneblock.nn.trial import Shape
 
 HEAD_WIDTHS = (32, 64, 96, 128)
 
@@ -44,8 +45,8 @@ def _empty(like_BHTK: Tensor) -> Tensor:
 
 
 def _in_place(x_BHTK: Tensor) -> Tensor:
-    """The kernel reads pairs of numbers along K: K's stride must be 1 and a row's even."""
-    fits = x_BHTK.stride(3) == 1 and x_BHTK.stride(2) % 2 == 0
+    """The kernel reads pairs of numbers along K: K's stride must be 1, and a row's even and no shorter than K."""
+    fits = x_BHTK.stride(3) == 1 and x_BHTK.stride(2) % 2 == 0 and x_BHTK.stride(2) >= x_BHTK.shape[3]
     return x_BHTK if fits else x_BHTK.clone(memory_format=torch.contiguous_format)
 
 

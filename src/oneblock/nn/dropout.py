@@ -18,7 +18,7 @@ def _hash(x: Tensor) -> Tensor:
 class Dropout(nn.Module):
     """x · keep / (1 − p), keep drawn for each element with probability 1 − p; the identity in eval mode.
 
-    The mask is hash(place + seed) compared with p·2³², the seed one number from torch's generator: as cheap as the
+    The mask is hash(hash(place) ^ seed) against p·2³², the seed one number from torch's generator: as cheap as the
     arithmetic around it once compiled, the same on every device and number of threads, and nothing to store for
     the backward pass but the seed. PyTorch's own draws one number after another on a CPU and halves a run's speed.
     """

@@ -20,8 +20,11 @@ def writes_to_stream(model: nn.Module) -> set[nn.Linear]:
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, option: config.Init) -> None:
-    """Draw every matrix and table from torch's generator; biases 0, gains as their norms made them."""
+def initialise(model: nn.Module, option: config.Init, *, tied: bool) -> None:
+    """Draw every matrix and table from torch's generator; biases 0, gains as their norms made them.
+
+    tied: whether the head is the embedding read backwards.
+    """
     last = writes_to_stream(model)
     depth = math.sqrt(max(len(last), 1))
     for module in model.modules():
@@ -30,7 +33,7 @@ def initialise(model: nn.Module, option: config.Init) -> None:
             if module.bias is not None:
                 module.bias.zero_()
         elif isinstance(module, nn.Embedding | Learned | T5Bias):
-            _table(module.weight, option)
+            _table(module.weight, option, tied)
 
 
 def _matrix(weight: torch.Tensor, option: config.Init, *, writes: bool, depth: float) -> None:
@@ -46,11 +49,11 @@ def _matrix(weight: torch.Tensor, option: config.Init, *, writes: bool, depth: f
             weight.uniform_(-bound, bound)
 
 
-def _table(weight: torch.Tensor, option: config.Init) -> None:
+def _table(weight: torch.Tensor, option: config.Init, tied: bool) -> None:
     match option:
         case config.Normal():
             weight.normal_(0.0, option.embedding_std or option.std)
         case config.FanIn():
-            weight.normal_(0.0, option.embedding_std)
+            weight.normal_(0.0, option.embedding_std or (weight.shape[1] ** -0.5 if tied else 1.0))
         case config.Xavier():
             weight.normal_(0.0, weight.shape[1] ** -0.5)

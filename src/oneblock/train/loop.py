@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from oneblock.config.config import Config
+from oneblock.config.errors import OneblockError
 from oneblock.config.recipe import WSD, Constant, Cosine, Schedule
 from oneblock.data.batches import sample_batch
 from oneblock.data.corpus import Corpus
@@ -84,29 +87,30 @@ class Loop:
 
     def go(self) -> bool:
         """Train; True when the horizon was reached, False when stopped before."""
-        count = self.parts.count
-        if count.step == 0 and self.parts.horizon is None and self.recipe.steps is not None:
-            self.parts.horizon = horizons.of_steps(self.recipe, self.recipe.steps)
-        if count.step == 0:
+        if self.parts.count.step == 0:
             self.save()
-        for _ in self._steps():
-            self._look_up()
+        for moved in self._steps():
+            if moved:
+                self._look_up()
             if self.stop():
                 self.save()
                 self.tell("stopped")
                 return False
+        if self.parts.count.kept is None:
+            self.evaluate()
         return True
 
-    def _steps(self) -> Iterator[None]:
+    def _steps(self) -> Iterator[bool]:
+        """Step after step; whether it went on, or back."""
         while self.parts.horizon is None or self.parts.count.step < self.parts.horizon.steps:
             began = time.perf_counter()
-            self._step()
+            moved = self._step()
             self.steps_timed.append(time.perf_counter() - began)
             if self.parts.horizon is None and len(self.steps_timed) == WARM_STEPS + MEASURED_STEPS:
                 self._measure_horizon()
-            yield
+            yield moved
 
-    def _step(self) -> None:
+    def _step(self) -> bool:
         parts, count, recipe = self.parts, self.parts.count, self.recipe
         total = parts.horizon.steps if parts.horizon else 10**9
         factor = rate_factor(recipe.schedule, count.step, total)
@@ -121,34 +125,53 @@ class Loop:
         verdict = parts.guard.verdict(loss, grad_norm) if recipe.guard else "ok"
         if verdict == "rollback":
             self._roll_back()
-            return
+            return False
         count.step += 1
         if verdict == "skip":
             self.tell("skip", reason=parts.guard.reason, loss=loss, grad_norm=grad_norm)
-            return
+            return True
         parts.optimizer.step()
         if parts.average is not None:
             parts.average.update()
         count.tokens += inputs.numel()
         count.seconds = self.seconds
         self.tell("step", loss=loss, grad_norm=grad_norm, rate_factor=factor, tokens=count.tokens)
+        return True
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch of a step. After a rollback the text comes in another order, so as not to meet the same spike."""
         seed = step_seed(self.recipe.seed, self.parts.guard.rollbacks)
         arrays = sample_batch(
-            self.corpus.train, seed=seed, step=step, batch_size=self.recipe.batch_size, context=self.context
+            self.text(step), seed=seed, step=step, batch_size=self.recipe.batch_size, context=self.context
         )
         inputs, targets = (torch.from_numpy(array).to(self.device, non_blocking=True) for array in arrays)
         return inputs, targets
 
+    def text(self, step: int) -> Any:
+        """The tokens a step draws from: the training split without its held-out end, and while refitting with it."""
+        return self.whole if self.refitting(step) else self.corpus.train
+
+    def refitting(self, step: int) -> bool:
+        """Whether a step is one of the last ones, which learn the held-out end too (`recipe.refit`)."""
+        horizon = self.parts.horizon
+        return horizon is not None and step >= horizon.steps * (1 - self.recipe.refit)
+
+    @functools.cached_property
+    def whole(self) -> Any:
+        """The whole training split."""
+        return np.concatenate([self.corpus.train, self.corpus.selection])
+
     def _roll_back(self) -> None:
         reason, rollbacks = self.parts.guard.reason, self.parts.guard.rollbacks
         checkpoint = load_checkpoint(self.run.path)
-        self.parts.load(checkpoint, keep_guard=True)
+        self.parts.roll_back(checkpoint)
         self.tell("rollback", reason=reason, to_step=checkpoint.step, rollbacks=rollbacks)
-        if self.parts.guard.exhausted:
-            raise Diverged(f"{reason}; the run went back {rollbacks} times and does not get past it. {Diverged.remedy}")
+        # A loss that is only high has by then been accepted as the new level; this one is not even finite.
+        if rollbacks > self.parts.guard.max_rollbacks:
+            raise Diverged(
+                f"{reason}; the run went back {rollbacks} times and does not get past it. It stands at step "
+                f"{checkpoint.step}, its last checkpoint. {Diverged.remedy}"
+            )
 
     def _measure_horizon(self) -> None:
         assert self.recipe.minutes is not None
@@ -179,13 +202,23 @@ class Loop:
         if step % horizon.evaluate_every == 0 or last:
             self.evaluate()
         if self.sample is not None and (step % horizon.sample_every == 0 or last):
-            self.tell("sample", text=self.sample())
+            self.tell("sample", text=self._sampled(self.sample))
         if step % horizon.checkpoint_every == 0 or last:
             self.save()
+
+    def _sampled(self, sample: Callable[[], str]) -> str:
+        try:
+            return sample()
+        except OneblockError as error:
+            # Weights that are NaN write no text; that must not end a run that was told to go on.
+            return f"(no text: {error})"
 
     def evaluate(self) -> None:
         """Both sets of weights on the selection split; the better one on the whole validation split, and kept if best."""
         parts, count = self.parts, self.parts.count
+        if self.refitting(count.step - 1):
+            self._evaluate_refit()
+            return
         losses = {False: self.loss_on("selection")}
         if parts.average is not None:
             with parts.average.swap():
@@ -193,11 +226,11 @@ class Loop:
         averaged = min(losses, key=lambda kind: losses[kind] if losses[kind] == losses[kind] else float("inf"))
         with self.weights(averaged):
             val_loss = self.loss_on("validation")
-            best = count.kept is None or losses[averaged] < count.kept.selection_loss
-            if best:
-                count.kept = Kept(
-                    step=count.step, averaged=averaged, selection_loss=losses[averaged], val_loss=val_loss
-                )
+            found = Kept(step=count.step, averaged=averaged, selection_loss=losses[averaged], val_loss=val_loss)
+            # After a crash the steps since the checkpoint come once more, and what they kept is on the disk already.
+            best = found == count.kept
+            if losses[averaged] < (count.kept.selection_loss if count.kept else float("inf")):
+                best, count.kept = True, found
                 save_weights(self.run.path, KEPT, parts.model.state_dict(), vars(count.kept))
         self.tell(
             "evaluate",
@@ -206,6 +239,26 @@ class Loop:
             averaged=averaged,
             val_loss=val_loss,
             kept=best,
+        )
+
+    def _evaluate_refit(self) -> None:
+        """Nothing is held out any more: the kind of weights found better before is followed, and the last ones kept."""
+        parts, count = self.parts, self.parts.count
+        averaged = count.kept.averaged if count.kept else parts.average is not None
+        last = parts.horizon is not None and count.step >= parts.horizon.steps
+        with self.weights(averaged):
+            val_loss = self.loss_on("validation")
+            if last:
+                before = count.kept.selection_loss if count.kept else float("inf")
+                count.kept = Kept(step=count.step, averaged=averaged, selection_loss=before, val_loss=val_loss)
+                save_weights(self.run.path, KEPT, parts.model.state_dict(), vars(count.kept))
+        self.tell(
+            "evaluate",
+            selection_loss=None,
+            averaged_selection_loss=None,
+            averaged=averaged,
+            val_loss=val_loss,
+            kept=last,
         )
 
     def weights(self, averaged: bool) -> Any:

@@ -24,9 +24,11 @@ class InPrecision:
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         if not self.rounded:
-            return self.model(*inputs)
+            out: Tensor = self.model(*inputs)
+            return out
         weights = {name: self.model.get_parameter(name).to(self.precision) for name in self.rounded}
-        return functional_call(self.model, weights, inputs)
+        computed: Tensor = functional_call(self.model, weights, inputs)
+        return computed
 
 
 def _rounded(model: nn.Module) -> Iterator[str]:

@@ -13,6 +13,7 @@ import torch
 from oneblock.config.config import Config
 from oneblock.config.serial import config_from_dict, diff, to_dict
 from oneblock.data.corpus import Corpus, prepare
+from oneblock.data.text import locate
 from oneblock.data.tokenizer import tokenizer_from_dict
 from oneblock.decoding.generate import generate
 from oneblock.inspect.statistics import flops_per_token
@@ -27,10 +28,10 @@ from oneblock.runs.weights import load_weights
 from oneblock.train import horizon as horizons
 from oneblock.train.average import WeightAverage
 from oneblock.train.guard import SpikeGuard
-from oneblock.train.loop import KEPT, Listener, Loop, Stop
+from oneblock.train.loop import KEPT, Diverged, Listener, Loop, Stop
 from oneblock.train.optimizer import make_optimizer
 from oneblock.train.report import write_report
-from oneblock.train.state import Training
+from oneblock.train.state import Kept, Training
 from oneblock.train.step import Gradients, compile_wanted
 
 SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 200, 0.8
@@ -58,14 +59,15 @@ def reopen(run: Run, wanted: Callable[[Config], Config]) -> tuple[Config, Corpus
             f"--resume goes on as the run began, and {', '.join(changed)} would differ; "
             "leave that out, or start a new run with another --out"
         )
-    corpus = prepare(config.recipe.data, tokenizer_from_dict(run.read_json("tokenizer.json")))
-    before = run.read_json("data.json")["sha256"]
-    if corpus.sha256 != before:
+    # Before the text is read: its tokenizer may not even know a changed one's characters.
+    found, before = locate(config.recipe.data), run.read_json("data.json")["sha256"]
+    now = found.sha256()
+    if now != before:
         raise RunError(
-            f"the data has changed since the run began (SHA-256 {before[:12]}… then, {corpus.sha256[:12]}… now: "
-            f"{corpus.origin}); bring back the old text, or start a new run"
+            f"the data has changed since the run began (SHA-256 {before[:12]}… then, {now[:12]}… now: "
+            f"{found.origin}); bring back the old text, or start a new run"
         )
-    return asked, corpus, run
+    return asked, prepare(config.recipe.data, tokenizer_from_dict(run.read_json("tokenizer.json"))), run
 
 
 class Session:
@@ -102,24 +104,46 @@ class Session:
         )
         if resume:
             self._resume()
-        self.compiled = compile_wanted(recipe, self.device, self.parts.count.step)
+        self.compiled = compile_wanted(recipe, self.device)
 
     def _parts(self) -> Training:
         recipe = self.config.recipe
         average = WeightAverage(self.model.named_parameters(), recipe.average) if recipe.average else None
-        return Training(self.model, make_optimizer(self.model, recipe.optimizer), average, SpikeGuard())
+        horizon = horizons.of_steps(recipe, recipe.steps) if recipe.steps is not None else None
+        return Training(self.model, make_optimizer(self.model, recipe.optimizer), average, SpikeGuard(), horizon)
 
     def _resume(self) -> None:
         sweep(self.run.path)
+        before = config_from_dict(self.run.read_json("config.json")).recipe
+        if self.config.recipe != before:
+            # Else the next --resume would go back to the old length.
+            self.run.write_json("config.json", to_dict(self.config))
+        if not any((self.run.path / "checkpoints").glob("step-*")):
+            # Ended before its first checkpoint: the weights of step 0 are the seed's.
+            self.loop.log.rewind(0)
+            self.loop.tell("resume", from_step=0, skipped=[])
+            return
         checkpoint = load_checkpoint(self.run.path)
         self.parts.load(checkpoint)
+        self.parts.count.kept = self._kept()
         self.loop.before = self.parts.count.seconds
         self.loop.log.rewind(checkpoint.step)
         recipe, horizon = self.config.recipe, self.parts.horizon
-        if recipe.steps is not None and horizon is not None and recipe.steps != horizon.steps:
+        if recipe.steps is not None and (horizon is None or recipe.steps != horizon.steps):
             self.parts.horizon = horizons.of_steps(recipe, recipe.steps)
+        elif recipe.minutes != before.minutes:
+            self.parts.horizon = None
+        if self.parts.horizon != horizon:
+            self.loop.save()
         skipped = [f"{path.name}: {reason}" for path, reason in checkpoint.skipped]
         self.loop.tell("resume", from_step=checkpoint.step, skipped=skipped)
+
+    def _kept(self) -> Kept | None:
+        """What is on the disk: after a crash, weights younger than the checkpoint; damaged ones count as none."""
+        try:
+            return Kept(**load_weights(self.run.path, KEPT)[1])
+        except RunError:
+            return None
 
     def train(self) -> dict[str, Any]:
         """Train to the end, or to a stop, and give the result; also written as `result.json` and `report.html`."""
@@ -146,8 +170,12 @@ class Session:
             run=str(self.run.path),
             command=self.command,
         )
-        finished = self.loop.go()
-        result = self._result(finished, parameters, flops / peak)
+        diverged = None
+        try:
+            finished = self.loop.go()
+        except Diverged as error:
+            finished, diverged = False, str(error)
+        result = self._result(finished, parameters, flops / peak) | {"diverged": diverged}
         self.run.write_json("result.json", result)
         self.loop.tell("end", **result)
         self.loop.log.close()

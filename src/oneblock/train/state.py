@@ -64,16 +64,22 @@ class Training:
             "average": self.average.scalars() if self.average else None,
         }
 
-    def load(self, checkpoint: Checkpoint, *, keep_guard: bool = False) -> None:
-        """Go on from a checkpoint, bit for bit. `keep_guard`: a rollback remembers what it rolled back from."""
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint, bit for bit."""
         state = checkpoint.state
         weights = {k.removeprefix(MODEL): t for k, t in checkpoint.tensors.items() if k.startswith(MODEL)}
         self.model.load_state_dict(weights)
         self.optimizer.load(checkpoint.tensors, state["optimizer"])
         if self.average is not None:
             self.average.load(checkpoint.tensors, state["average"])
-        if not keep_guard:
-            self.guard.load(state["guard"])
+        self.guard.load(state["guard"])
         kept = state["count"]["kept"]
         self.count = Count(**state["count"] | {"kept": Kept(**kept) if kept else None})
         self.horizon = Horizon(**state["horizon"]) if state["horizon"] else None
+
+    def roll_back(self, checkpoint: Checkpoint) -> None:
+        """As `load`, but remembering what it goes back from, how far the run is to go, and what it has kept."""
+        guard, horizon, kept = self.guard.state(), self.horizon, self.count.kept
+        self.load(checkpoint)
+        self.guard.load(guard)
+        self.horizon, self.count.kept = horizon, kept

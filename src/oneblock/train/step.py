@@ -62,7 +62,7 @@ class Gradients:
         return torch.where(replaced, torch.randint_like(inputs_BT, vocab), inputs_BT)
 
     def compile(self, inputs: Tensor, targets: Tensor, tell: Callable[..., Any]) -> bool:
-        """Compile the loss, and believe it only if its gradients equal the eager float32 ones; whether it did.
+        """Compile the loss, and believe it only if its gradients equal the eager ones; whether it did.
 
         torch.compile has given NaN gradients on CPUs with a correct forward pass, so every compiled run is checked.
         """
@@ -91,12 +91,15 @@ LONG_ENOUGH = {"minutes": 4.0, "steps": 1500}
 """Compiling pays from here on."""
 
 
-def compile_wanted(recipe: Recipe, device: torch.device, done: int) -> bool:
-    """Whether to compile: as the recipe says; `auto` where it can be done and the run is long enough."""
+def compile_wanted(recipe: Recipe, device: torch.device) -> bool:
+    """Whether to compile: as the recipe says; `auto` where it can be done and the run is long enough.
+
+    By the whole run's length, not by what is left of it: compiled code rounds differently, and a resumed run must not.
+    """
     if recipe.compile != "auto":
         return recipe.compile == "on"
     able = device.type == "cuda" or (device.type == "cpu" and any(map(shutil.which, ("g++", "clang++", "c++"))))
-    long = (recipe.minutes or 0) >= LONG_ENOUGH["minutes"] or (recipe.steps or 0) - done >= LONG_ENOUGH["steps"]
+    long = (recipe.minutes or 0) >= LONG_ENOUGH["minutes"] or (recipe.steps or 0) >= LONG_ENOUGH["steps"]
     return able and long
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oneblock.train.report.markup import Markup, element, join
-from oneblock.train.report.ticks import label, linear_ticks, log_ticks
+from oneblock.train.report.ticks import label, labels, linear_ticks, log_ticks
 
 HEIGHT = 250
 STRETCH = 1000
@@ -27,7 +27,10 @@ Numbers = Sequence[float]
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """Numbers over steps. `color` is a class of the page; `shape`, one of SHAPES, marks each point."""
+    """Numbers over steps. `color` is a class of the page; `shape`, one of SHAPES, marks each point.
+
+    One or two points, which hardly make a line, are marked in any case.
+    """
 
     label: str
     xs: Numbers
@@ -37,6 +40,11 @@ class Series:
     line: bool = True
     faint: bool = False
     most: int = MOST_POINTS
+
+    @property
+    def mark(self) -> str | None:
+        """The shape points are marked with, if they are."""
+        return self.shape or ("circle" if len(self.xs) < 3 else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +86,7 @@ def draw(chart: Chart) -> Markup:
             height="100%",
         ),
         axes.rules(),
-        *(axes.marks(series) for series in chart.series if series.shape),
+        *(axes.marks(series) for series in chart.series if series.mark),
         class_="chart",
         height=HEIGHT,
         role="img",
@@ -126,10 +134,11 @@ class _Axes:
     def grid(self) -> Markup:
         chart = self.chart
         lines = []
-        for value in (log_ticks if chart.log else linear_ticks)(*chart.y_range):
+        ticks = (log_ticks if chart.log else linear_ticks)(*chart.y_range)
+        for value, words in zip(ticks, map(label, ticks) if chart.log else labels(ticks), strict=True):
             y = f"{self.y(value):.1f}"
             lines.append(element("line", x1=0, x2="100%", y1=y, y2=y))
-            lines.append(element("text", label(value), x=-8, y=y, dy=".35em", text_anchor="end"))
+            lines.append(element("text", words, x=-8, y=y, dy=".35em", text_anchor="end"))
         for value in linear_ticks(*chart.x_range, whole=True):
             x = f"{self.x(value):.2%}"
             lines.append(element("line", x1=x, x2=x, y1=HEIGHT, y2=HEIGHT + 5))
@@ -165,13 +174,13 @@ class _Axes:
             element(
                 "use",
                 element("title", f"{series.label}, step {x:,.0f}: {label(y)}"),
-                href=f"#mark-{series.shape}",
+                href=f"#mark-{series.mark}",
                 x=f"{self.x(x):.2%}",
                 y=f"{self.y(y) if math.isfinite(y) else 0:.1f}",
             )
             for x, y in drawn
         ]
-        return element("g", *uses, class_=f"marks {series.color} {series.shape}")
+        return element("g", *uses, class_=f"marks {series.color} {series.mark}")
 
     def rules(self) -> Markup:
         lines = []
@@ -191,7 +200,7 @@ class _Axes:
                     words,
                     x=f"{x:.2%}",
                     dx=-6 if late else 6,
-                    y=14,
+                    y=20,
                     text_anchor="end" if late else "start",
                 )
             )
@@ -200,8 +209,8 @@ class _Axes:
 
 def _legend(series: Series) -> Markup:
     line = element("path", d="M1 6H23", class_="faint" if series.faint else None) if series.line else None
-    mark = element("use", href=f"#mark-{series.shape}", x=12, y=6) if series.shape else None
-    marks = element("g", mark, class_=f"marks {series.shape}") if mark else None
+    mark = element("use", href=f"#mark-{series.mark}", x=12, y=6) if series.mark else None
+    marks = element("g", mark, class_=f"marks {series.mark}") if mark else None
     swatch = element(
         "svg", line, marks, width=24, height=12, class_=f"swatch {series.color}", aria_hidden="true"
     )

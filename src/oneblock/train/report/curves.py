@@ -26,32 +26,32 @@ HELD_OUT = (
 
 def draw_curves(history: History, config: Config, kept: int | None) -> list[Markup]:
     """Every chart there are numbers for, the kept step marked where it is known."""
-    if not any(_finite(_column(history.steps, "loss"))):
+    losses = _loss_series(history)
+    if not losses or not _finite(losses[0].ys):
         return []
     steps = [*_steps(history.steps), *_steps(history.evaluations), *_steps(history.skips)]
-    x_range = (float(min(0, *steps)), float(max(1, *steps)))
+    x_range = (0.0, float(max(1, *steps)))
     charts = [
-        _losses(history, x_range, kept),
-        _closer(history, x_range, kept),
+        _losses(losses, x_range, kept),
+        _closer(losses, x_range, kept),
         _rate(history, config, x_range),
+        _gradient_norm(history, config, x_range),
     ]
-    charts.append(_gradient_norm(history, config, x_range))
     return [draw(chart) for chart in charts if chart]
 
 
-def smooth(values: Sequence[float], window: int) -> list[float]:
-    """The mean over `window` values around each, of those there are; what is no number is left out."""
-    given = np.asarray(values, dtype=float)
-    finite = np.isfinite(given)
-    sums = np.concatenate([[0.0], np.cumsum(np.where(finite, given, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(finite)])
-    at = np.arange(len(given))
-    # At the beginning as far to the right as to the left, or the steep fall there would be drawn too low.
-    half = np.minimum(at, window // 2)
-    first, last = at - half, np.minimum(at + half + 1, len(given))
-    number = counts[last] - counts[first]
-    means = (sums[last] - sums[first]) / np.maximum(number, 1)
-    return [float(mean) for mean in np.where(number > 0, means, np.nan)]
+def smooth(xs: Sequence[float], ys: Sequence[float], window: int) -> tuple[list[float], list[float]]:
+    """At up to MOST_POINTS of the points, the mean of the `window` around; what is no number is left out."""
+    values = np.asarray(ys, dtype=float)
+    chosen = np.unique(np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int)).tolist()
+    means = []
+    for at in chosen:
+        # At the beginning as far to the right as to the left, or the steep fall there would be drawn too low.
+        half = min(at, window // 2)
+        near = values[at - half : at + half + 1]
+        near = near[np.isfinite(near)]
+        means.append(float(near.mean()) if len(near) else math.nan)
+    return [xs[at] for at in chosen], means
 
 
 def smoothing_window(num_steps: int) -> int:
@@ -59,44 +59,42 @@ def smoothing_window(num_steps: int) -> int:
     return max(num_steps // 50, 3) | 1
 
 
-def _losses(history: History, x_range: tuple[float, float], kept: int | None) -> Chart:
-    series = _loss_series(history)
-    losses = [loss for loss in _column(history.steps, "loss") if math.isfinite(loss)]
-    held_out = [y for one in series if one.shape in ("circle", "square", "diamond") for y in _finite(one.ys)]
-    top = max(losses + held_out)
+def _losses(series: list[Series], x_range: tuple[float, float], kept: int | None) -> Chart:
+    training = _finite(series[0].ys)
+    seen = [y for one in series for y in _finite(one.ys)]
     # A run that flew off for a while shall not press everything else flat.
-    usual = max(2 * losses[0], 4 * float(np.median(losses)), *held_out, 0.0)
-    cut = top > usual
-    y_range = _padded(min(losses + held_out), usual if cut else top)
+    held_out = [y for one in series if one.shape not in (None, "cross") for y in _finite(one.ys)]
+    usual = max(2 * training[0], 4 * float(np.median(training)), 2 * float(np.median(held_out or [0.0])))
+    top = max(seen)
+    title = "Loss, nats per token"
+    if top > usual:
+        title += f" (cut off at {label(usual)}; the highest is {label(top)})"
     return Chart(
         key="loss",
-        title="Loss, nats per token"
-        + (f" (cut off at {label(usual)}; the highest is {label(top)})" if cut else ""),
-        description=_described("Training loss", history.steps, "loss")
-        + " ".join(_described(name, history.evaluations, key) for key, name, _, _ in HELD_OUT),
+        title=title,
+        description=" ".join(_described(one) for one in series if one.shape != "cross"),
         series=series,
         x_range=x_range,
-        y_range=y_range,
+        y_range=_padded(min(seen), min(top, usual)),
         vertical=_kept_line(kept),
     )
 
 
-def _closer(history: History, x_range: tuple[float, float], kept: int | None) -> Chart | None:
+def _closer(losses: list[Series], x_range: tuple[float, float], kept: int | None) -> Chart | None:
     """The later two thirds of the losses, where the first fall does not hide what differs."""
-    begin = x_range[0] + (x_range[1] - x_range[0]) / 3
-    series = [one for one in _loss_series(history) if not one.faint]
-    later = {
-        one.label: _finite(y for x, y in zip(one.xs, one.ys, strict=True) if x >= begin) for one in series
-    }
-    held_out = [y for one in series if one.shape not in (None, "cross") for y in later[one.label]]
-    if len(history.evaluations) < 4 or len(history.steps) < SMOOTHED_ABOVE or not held_out:
+    begin = x_range[1] / 3
+    series = [one for one in losses if not one.faint and one.shape != "cross"]
+    later = [_finite(y for x, y in zip(one.xs, one.ys, strict=True) if x >= begin) for one in series]
+    held_out = [y for ys in later[1:] for y in ys]
+    if len(losses[0].ys) <= SMOOTHED_ABOVE or len(series) < 2 or len(series[1].ys) < 4 or not held_out:
         return None
-    values = held_out + later[series[0].label]
+    # The training loss only as far as it is near: what is asked here is how the others compare.
+    values = held_out + [y for y in later[0] if y < 2 * max(held_out)]
     return Chart(
         key="closer",
         title="The same, later and closer",
         description=f"From step {begin:,.0f} on: between {label(min(values))} and {label(max(values))}.",
-        series=[one for one in series if one.shape != "cross"],
+        series=series,
         x_range=(begin, x_range[1]),
         y_range=_padded(min(values), max(values)),
         vertical=_kept_line(kept),
@@ -104,25 +102,25 @@ def _closer(history: History, x_range: tuple[float, float], kept: int | None) ->
 
 
 def _loss_series(history: History) -> list[Series]:
+    """The training loss of each step first, then smoothed, then the held-out losses."""
     steps, losses = _steps(history.steps), _column(history.steps, "loss")
-    series = []
-    if len(steps) > SMOOTHED_ABOVE:
+    if not steps:
+        return []
+    many = len(steps) > SMOOTHED_ABOVE
+    series = [Series(label="training loss, each step", xs=steps, ys=losses, color="c1", faint=many)]
+    if many:
         window = smoothing_window(len(steps))
-        series.append(Series(label="training loss, each step", xs=steps, ys=losses, color="c1", faint=True))
-        name = f"training loss, mean of {window} steps"
-        series.append(Series(label=name, xs=steps, ys=smooth(losses, window), color="c1"))
-    else:
-        series.append(Series(label="training loss, each step", xs=steps, ys=losses, color="c1"))
+        xs, ys = smooth(steps, losses, window)
+        series.append(Series(label=f"training loss, mean of {window:,} steps", xs=xs, ys=ys, color="c1"))
     for key, name, color, shape in HELD_OUT:
         found = [event for event in history.evaluations if event.get(key) is not None]
         if found:
             series.append(
                 Series(label=name, xs=_steps(found), ys=_column(found, key), color=color, shape=shape)
             )
-    bad = [event for event in history.steps if not math.isfinite(_number(event.get("loss")))]
+    bad = [(x, y) for x, y in zip(steps, losses, strict=True) if not math.isfinite(y)]
     if bad:
-        ys = _column(bad, "loss")
-        series.append(_crosses("loss that is no number", _steps(bad), ys))
+        series.append(_crosses("loss that is no number", [x for x, _ in bad], [y for _, y in bad]))
     return series + _undone(history, "loss")
 
 
@@ -148,34 +146,32 @@ def _rate(history: History, config: Config, x_range: tuple[float, float]) -> Cha
 
 
 def _gradient_norm(history: History, config: Config, x_range: tuple[float, float]) -> Chart | None:
-    steps, norms = (
-        _steps(history.steps),
-        [y if y > 0 else math.nan for y in _column(history.steps, "grad_norm")],
-    )
-    if not _finite(norms):
+    steps = _steps(history.steps)
+    norms = [y if y > 0 else math.nan for y in _column(history.steps, "grad_norm")]
+    usual = _finite(norms)
+    if not usual:
         return None
     many = len(steps) > SMOOTHED_ABOVE
     series = [Series(label="gradient norm, each step", xs=steps, ys=norms, color="c1", faint=many)]
     if many:
         window = smoothing_window(len(steps))
         # The mean of logarithms: on this axis it runs through the middle of the curve.
-        middle = np.exp(smooth(np.log(np.asarray(norms)).tolist(), window)).tolist()
-        series.append(Series(label=f"geometric mean of {window} steps", xs=steps, ys=middle, color="c1"))
+        xs, logarithms = smooth(steps, [math.log(y) for y in norms], window)
+        ys = [math.exp(y) for y in logarithms]
+        series.append(Series(label=f"geometric mean of {window:,} steps", xs=xs, ys=ys, color="c1"))
     if history.skips:
         series.append(_crosses("step skipped", _steps(history.skips), _column(history.skips, "grad_norm")))
     series += _undone(history, "grad_norm")
     clip = config.recipe.clip
-    seen = _finite(norms) + [y for one in series for y in _finite(one.ys) if y > 0]
-    if clip is not None:
-        seen.append(clip)
+    seen = [y for one in series for y in _finite(one.ys) if y > 0] + ([] if clip is None else [clip])
     return Chart(
         key="norm",
         title="Gradient norm before clipping",
-        description=_described("Gradient norm", history.steps, "grad_norm")
-        + f" {len(history.skips)} steps were skipped.",
+        description=f"{_described(series[0])} Steps skipped: {len(history.skips)}.",
         series=series,
         x_range=x_range,
-        y_range=(min(seen) / 1.3, max(seen) * 1.3),
+        # What was skipped or undone may be as large as numbers get; its marks then stand at the top edge.
+        y_range=(min(seen) / 1.3, 1.3 * min(max(seen), 100 * max(usual))),
         log=True,
         horizontal=None if clip is None else (clip, f"clipped to {label(clip)}"),
     )
@@ -204,11 +200,14 @@ def _kept_line(kept: int | None) -> tuple[float, str] | None:
     return None if kept is None else (kept, f"kept: step {kept:,}")
 
 
-def _described(name: str, events: Sequence[Event], key: str) -> str:
-    values = _finite(_column(events, key))
+def _described(series: Series) -> str:
+    values = _finite(series.ys)
     if not values:
         return ""
-    return f"{name}: {label(values[0])} first, {label(min(values))} at the lowest, {label(values[-1])} last."
+    first, lowest, last = label(values[0]), label(min(values)), label(values[-1])
+    return (
+        f"{series.label[:1].upper()}{series.label[1:]}: {first} first, {lowest} at the lowest, {last} last."
+    )
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

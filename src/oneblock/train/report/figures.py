@@ -61,7 +61,7 @@ def _validation(
             f"Bits per {unit}", number(bits, 3), "" if per_character else "characters per token not known"
         ),
         Figure(
-            "Kept weights", f"step {step:,}" if step else "–", f"{averaged}; chosen on the selection split"
+            "Kept step", f"{step:,}" if step else "–", f"{averaged} weights, chosen on the selection split"
         ),
     ]
 
@@ -99,7 +99,7 @@ def _cost(history: History, result: Mapping[str, Any], config: Config) -> list[F
     planned = (start.get("horizon") or {}).get("steps")
     for event in history.happenings:
         planned = event["steps"] if event["event"] == "horizon" else planned
-    unfinished = f" of {planned:,} planned" if planned and planned > steps else ""
+    unfinished = f"of {planned:,} planned; " if planned and planned > steps else ""
     return [
         Figure("Tokens per second", number(rate, 0), remark),
         Figure(
@@ -113,7 +113,7 @@ def _cost(history: History, result: Mapping[str, Any], config: Config) -> list[F
             duration(result.get("seconds", last.get("seconds"))),
             f"{compiled:.1f} s of it in the first step and compilation" if compiled else "",
         ),
-        Figure("Steps", f"{steps:,}", f"{tokens:,} tokens{unfinished}"),
+        Figure("Steps", f"{steps:,}", f"{unfinished}{tokens:,} tokens"),
     ]
 
 

@@ -85,7 +85,8 @@ def _read(run: Run, name: str) -> dict[str, Any]:
 
 
 def _state(history: History, result: Mapping[str, Any]) -> str:
-    steps, seconds = counted(history.step, "step"), result.get("seconds")
+    steps = counted(history.step, "step")
+    seconds = result.get("seconds", history.steps[-1]["seconds"] if history.steps else None)
     took = f" in {duration(seconds)}" if seconds is not None else ""
     if result.get("finished"):
         return f"Finished: {steps}{took}."
@@ -146,7 +147,7 @@ def _curves(history: History, config: Config, kept: int | None) -> Markup:
     names = ("step", "selection, plain", "selection, averaged", "validation of the better", "better weights")
     return section(
         "Curves over the steps",
-        *(charts or [element("p", "There is no loss to draw yet.", class_="soft")]),
+        *(charts or [element("p", "There is no finite loss to draw.", class_="soft")]),
         _details(
             f"{counted(len(history.evaluations), 'evaluation')} as numbers", table(names, rows, numbers=4)
         )

@@ -49,7 +49,8 @@ svg.chart .rules text { fill: var(--ink); paint-order: stroke; stroke: var(--pap
 .chart path, .swatch path { fill: none; stroke: currentColor; stroke-width: 1.6;
   vector-effect: non-scaling-stroke;
   stroke-linejoin: round; stroke-linecap: round }
-.chart path.faint, .swatch path.faint { opacity: .38; stroke-width: 1 } .swatch path.faint { opacity: .6; stroke-width: 1.6 }
+.chart path.faint, .swatch path.faint { opacity: .38; stroke-width: 1 }
+.swatch path.faint { opacity: .6; stroke-width: 1.6 }
 .marks { fill: currentColor; stroke: none } .marks.cross { fill: none; stroke: currentColor;
   stroke-width: 1.8 }
 .bar { display: block; height: 10px; min-width: 1px; background: var(--c1); border-radius: 2px }
@@ -59,9 +60,10 @@ td.bars { width: 40%; vertical-align: middle }
 @media (max-width: 600px) { body { padding: 18px 14px 40px } .tiles { grid-template-columns: 1fr 1fr }
   .tiles dd { font-size: 1.25rem } th, td { padding-right: 12px } svg.chart { margin-left: 54px;
   width: calc(100% - 66px); margin-right: 12px } }
-@media print { body { max-width: none; padding: 0; font-size: 11pt } h2 { break-after: avoid }
-  * { print-color-adjust: exact } .model svg { max-width: 100%; height: auto }
-  .tiles div, pre, tr { break-inside: avoid } }
+@media print { body { max-width: none; padding: 0; font-size: 11pt } h2, h3, summary { break-after: avoid }
+  * { print-color-adjust: exact } .wide { overflow: visible } .tiles { grid-template-columns: repeat(5, 1fr) }
+  .tiles dd { font-size: 1.1rem } .tiles div, pre, tr { break-inside: avoid }
+  .model svg { width: auto; max-height: 21cm } }
 """
 STYLE = (
     f":root {{ color-scheme: light dark; {LIGHT} }}\n"

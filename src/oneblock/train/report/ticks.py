@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def linear_ticks(low: float, high: float, *, most: int = 6, whole: bool = False) -> list[float]:
@@ -43,3 +44,12 @@ def label(value: float) -> str:
         return f"{value / 10.0**exponent:.4g}e{exponent}".replace("-", "−")
     digits = f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
     return digits.replace("-", "−")
+
+
+def labels(ticks: Sequence[float]) -> list[str]:
+    """The ticks of one linear axis, all with as many decimals as the one that needs most."""
+    words = [label(tick) for tick in ticks]
+    if any("e" in word for word in words):
+        return words
+    decimals = max((len(word.partition(".")[2]) for word in words), default=0)
+    return [f"{tick:,.{decimals}f}".replace("-", "−") if tick else "0" for tick in ticks]

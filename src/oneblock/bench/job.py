@@ -1,0 +1,70 @@
+"""What is measured (`Job`), and one way of doing it (`Arm`): plain data that a worker process is sent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from oneblock.config.config import Config
+from oneblock.config.errors import OneblockError
+from oneblock.config.serial import config_from_dict, to_dict
+
+TRAIN, GENERATE = "train", "generate"
+OURS = "oneblock"
+
+
+class BenchError(OneblockError):
+    """A comparison that cannot be made: what was asked, why it fails, what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The work, the same for every arm.
+
+    batch:       sequences in a step; their length is the configuration's context
+    prompt, new: tokens read, and tokens then made; `generate` only
+    threads:     None: torch's own choice
+    path:        folder of the nanoGPT checkout, where that is a rival
+    """
+
+    kind: str
+    config: Config
+    batch: int
+    prompt: int = 32
+    new: int = 200
+    threads: int | None = None
+    device: str = "auto"
+    seed: int = 0
+    path: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        plain = {spec.name: getattr(self, spec.name) for spec in fields(self)}
+        return plain | {"config": to_dict(self.config)}
+
+
+def job_from_dict(data: dict[str, Any]) -> Job:
+    """The job that `to_dict` gave."""
+    return Job(**(data | {"config": config_from_dict(data["config"])}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One way for one rival (or us) to do the job.
+
+    precision: float32; autocast: float32 weights under bfloat16 autocast; bfloat16: weights too;
+               compute: as `oneblock train` computes on this machine
+    default:   this is the rival as it comes
+    options:   what else its worker is to do
+    """
+
+    rival: str
+    name: str
+    precision: str = "float32"
+    compile: bool = False
+    default: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON; `Arm(**…)` reads it."""
+        return asdict(self)

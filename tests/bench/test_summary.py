@@ -1,0 +1,94 @@
+"""Medians, shares and ratios from made-up measurements, against sums done by hand."""
+
+import io
+
+import pytest
+
+from oneblock.bench.job import Arm, Job
+from oneblock.bench.measure import Entry, Measured
+from oneblock.bench.summary import ratio, summarise
+from oneblock.bench.table import show
+from oneblock.config import presets
+
+FLOPS = {"flops_per_token": 2e6, "version": "1.2", "bytes_per_step": 3e6}
+WHERE = {"precision": "bfloat16", "machine": {"processor": "abacus", "threads": 2, "torch": "2"}}
+
+
+def entry(rival, name, rates, **others):
+    return Entry(Arm(rival=rival, name=name, default=others.pop("default", False)), dict(FLOPS), list(rates), **others)
+
+
+def measured(kind="train", *more):
+    entries = [
+        entry("oneblock", "eager", [10, 40, 20], default=True),
+        entry("oneblock", "compiled", [30, 60, 20]),
+        *more,
+    ]
+    job = Job(kind=kind, config=presets.preset("nano"), batch=3)
+    return Measured(job, WHERE, entries, [5e8, 6e8, 4e8], [9e8, 7e8, 8e8])
+
+
+RIVAL = (
+    entry("nanoGPT", "as shipped", [10, 10, 10], default=True),
+    entry("nanoGPT", "fast", [15, 10, 40]),
+)
+
+
+def test_ratios_are_taken_within_a_round():
+    # Of the medians it would be 30/15 = 2; a machine twice as slow in round 2 changes nothing within rounds.
+    assert ratio([30, 60, 20], [15, 10, 40]) == {"median": 2.0, "min": 0.5, "max": 6.0}
+    assert ratio([20, 10], [10, 5])["median"] == 2
+    assert ratio([1.0], []) is None
+
+
+def test_our_fastest_arm_is_held_against_the_rival_twice():
+    result = summarise(measured("train", *RIVAL), 3)
+    assert (result["best_arm"], result["tokens_per_second"]) == ("compiled", 30)
+    assert result["ratio_default"] == 3.0  # 3, 6, 2
+    assert result["ratio_best"] == 2.0  # 2, 6, 0.5
+    assert result["against"][0]["ratio_best_range"] == [0.5, 6.0]
+    assert result["against"][0]["best_arm"] == "fast"
+    assert not result["found_wrong"]
+
+
+def test_share_of_the_best_peak():
+    result = summarise(measured(), 3)
+    assert result["peak"] == 6e8 and result["peak_median"] == 5e8
+    assert result["share"] == pytest.approx(30 * 2e6 / 6e8)
+
+
+def test_share_of_the_bandwidth():
+    # 30 tokens/s in rows of 3 are 10 steps/s of 3 MB.
+    result = summarise(measured("generate"), 3)
+    assert result["share"] == pytest.approx(10 * 3e6 / 9e8)
+
+
+def test_several_rivals_give_a_dict_and_none_gives_none():
+    assert summarise(measured(), 3)["ratio_best"] is None
+    other = entry("hf", "as shipped", [5, 5, 5], default=True)
+    result = summarise(measured("train", *RIVAL, other), 3)
+    assert result["ratio_best"] == {"nanoGPT": 2.0, "hf": 6.0}
+
+
+def test_what_is_wrong_is_told():
+    dead = entry("hf", "as shipped", [], default=True, why="it died", wrong=True)
+    result = summarise(measured("train", dead), 3)
+    assert result["found_wrong"] and result["ratio_default"] is None
+    assert result["against"][0]["arms"][0]["left_out"] == "it died"
+    absent = entry("hf", "compiled", [], why="no compiler", wrong=False)
+    assert not summarise(measured("train", absent), 3)["found_wrong"]
+
+
+@pytest.mark.parametrize("kind", ["train", "generate"])
+def test_the_table_says_it_all(kind):
+    out = io.StringIO()
+    show(summarise(measured(kind, *RIVAL), 3), out)
+    text = out.getvalue()
+    for words in (
+        "2.00 × nanoGPT at its best (0.50 – 6.00)",
+        "3.00 × nanoGPT as it comes",
+        "3 rounds",
+        "abacus",
+        "MFLOP a token",
+    ):
+        assert words in text

@@ -1,0 +1,180 @@
+"""Arms prepared and timed in this process, tiny; and one race in processes of their own."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from oneblock.bench import measure as measuring
+from oneblock.bench import ours, worker
+from oneblock.bench.job import Arm, BenchError, Job, job_from_dict
+from oneblock.bench.measure import measure
+from oneblock.config import override, presets
+
+# Written for these tests: the interface of a nanoGPT checkout around one small network.
+CHECKOUT = """
+from dataclasses import dataclass
+import torch
+from torch import nn
+
+@dataclass
+class GPTConfig:
+    block_size: int; vocab_size: int; n_layer: int; n_head: int; n_embd: int; dropout: float; bias: bool
+
+class GPT(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        print("a line on stdout")
+        assert config.dropout == 0 and config.bias is False
+        D = config.n_embd
+        tables = dict(wte=nn.Embedding(config.vocab_size, D), wpe=nn.Embedding(config.block_size, D))
+        self.transformer = nn.ModuleDict(tables)
+        self.layers = nn.ModuleList(nn.Linear(EXTRA * D, D, bias=False) for _ in range(12 * config.n_layer))
+        self.gains = nn.Parameter(torch.ones((2 * config.n_layer + 1) * D))
+    def forward(self, x, targets=None):
+        h = self.transformer.wte(x)
+        for layer in self.layers:
+            h = h + layer(h.repeat(1, 1, EXTRA))
+        logits = (h * self.gains.mean()) @ self.transformer.wte.weight.T
+        if targets is None:
+            return logits, None
+        return logits, nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    def configure_optimizers(self, weight_decay, learning_rate, betas, device_type):
+        return torch.optim.AdamW(self.parameters(), lr=learning_rate, betas=betas, weight_decay=weight_decay)
+    def generate(self, x, new):
+        for _ in range(new):
+            x = torch.cat([x, self(x)[0][:, -1:].argmax(-1)], 1)
+        return x
+"""
+
+
+def tiny(kind="train", path=None):
+    config = override(
+        presets.preset("nano"),
+        "vocab_size=61",
+        "width=64",
+        "num_layers=2",
+        "context=23",
+        "block.attention.num_heads=2",
+    )
+    return Job(kind=kind, config=config, batch=3, prompt=5, new=7, threads=1, device="cpu", path=path)
+
+
+def checkout(folder, extra=1):
+    (folder / "model.py").write_text(f"EXTRA = {extra}\n{CHECKOUT}")
+    return str(folder)
+
+
+def prepared(job, **arm):
+    one = worker.Worker()
+    facts = worker.answer(one, {"do": "prepare", "job": job.to_dict(), "arm": Arm(**arm).to_dict()})
+    return one, facts
+
+
+def test_a_job_goes_through_json_unchanged():
+    job = tiny("generate", "somewhere")
+    assert job_from_dict(json.loads(json.dumps(job.to_dict()))) == job
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_our_training_step_is_timed_and_proved(precision):
+    job = replace(tiny(), config=override(tiny().config, f"recipe.precision={precision}"))
+    one, facts = prepared(job, rival="oneblock", name="eager", precision="compute", options={"keep_memory": False})
+    assert facts["gradient_error"] < {"float32": 1e-5, "bfloat16": 0.05}[precision]
+    assert facts["computes"] == precision
+    turn = one.turn(0.01)
+    assert turn["steps"] >= 2
+    assert turn["tokens_per_second"] == pytest.approx(turn["steps"] * 3 * 23 / turn["seconds"])
+
+
+def test_a_step_trains(monkeypatch):
+    losses = []
+    measured = ours.Gradients.__call__
+
+    def noting(self, *batch):
+        losses.append(float(measured(self, *batch)))
+        return torch.tensor(losses[-1])
+
+    monkeypatch.setattr(ours.Gradients, "__call__", noting)
+    one, _ = prepared(tiny(), rival="oneblock", name="eager", precision="compute", options={"keep_memory": False})
+    for _ in range(5):
+        one.contestant.step()
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_wrong_gradients_are_not_believed(monkeypatch):
+    monkeypatch.setattr(ours, "cross_entropy", lambda logits, targets: logits.sum())
+    _, facts = prepared(tiny(), rival="oneblock", name="eager", precision="compute", options={"keep_memory": False})
+    assert "its speed means nothing" in facts["error"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_our_decoding_is_timed_and_proved(precision):
+    one, facts = prepared(tiny("generate"), rival="oneblock", name="plain", precision=precision)
+    assert 1e-9 < facts["logit_error"] < {"float32": 1e-5, "bfloat16": 0.05}[precision]
+    size = {"float32": 4, "bfloat16": 2}[precision]
+    parameters = sum(p.numel() for p in ours.build(tiny().config).parameters())
+    # Weights once; three rows of 5 + 0…6 positions, 2 layers, keys and values of 64 numbers.
+    assert facts["bytes_per_step"] == size * (parameters + 3 * 8 * 2 * 2 * 64)
+    assert one.turn(0.01)["tokens_per_second"] > 0
+
+
+def test_a_wrong_cache_is_not_believed(monkeypatch):
+    right = ours.Plain.start
+
+    def forgetful(self, tokens, padding):
+        logits = right(self, tokens, padding)
+        self.cache.keys[1].zero_()
+        return logits
+
+    monkeypatch.setattr(ours.Plain, "start", forgetful)
+    _, facts = prepared(tiny("generate"), rival="oneblock", name="plain")
+    assert "its logits are off" in facts["error"]
+
+
+@pytest.mark.parametrize("kind", ["train", "generate"])
+@pytest.mark.parametrize("precision", ["float32", "autocast"])
+def test_a_checkout_runs_as_it_is(tmp_path, kind, precision):
+    one, facts = prepared(tiny(kind, checkout(tmp_path)), rival="nanoGPT", name="a", precision=precision)
+    assert "error" not in facts
+    if kind == "train":
+        assert (facts["gradient_error"] is None) == (precision == "float32")
+    assert facts["flops_per_token"] == pytest.approx(ours.flops_per_token(tiny().config), rel=0.02)
+    assert one.turn(0.01)["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("import no_such_module_7919", "cannot be imported"), ("GPT = 1", "has no GPTConfig")]
+)
+def test_another_model_file_is_refused(tmp_path, text, words):
+    (tmp_path / "model.py").write_text(text)
+    _, facts = prepared(tiny(path=str(tmp_path)), rival="nanoGPT", name="a")
+    assert facts["refused"] and words in facts["error"]
+
+
+def test_a_crash_is_an_answer(tmp_path):
+    (tmp_path / "model.py").write_text("class GPTConfig:\n    pass\nGPT = None")
+    _, facts = prepared(tiny(path=str(tmp_path)), rival="nanoGPT", name="a")
+    assert facts["refused"] is False and "TypeError" in facts["error"]
+
+
+def test_a_race_in_processes_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "LIMITS_SECONDS", 0.01)
+    # Without a compiler the compiled arms are left out, which is nothing wrong.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(measuring, "rival_arms", lambda *_: [Arm(rival="nanoGPT", name="a", default=True)])
+    measured = measure(tiny(path=None), [checkout(tmp_path)], rounds=2, seconds=0.02)
+    assert len(measured.peaks) == len(measured.bandwidths) == 2 and min(measured.peaks) > 0
+    rates = {(entry.arm.rival, entry.arm.name): len(entry.rates) for entry in measured.entries}
+    assert rates == {("oneblock", "eager"): 2, ("oneblock", "compiled"): 0, ("nanoGPT", "a"): 2}
+    left_out = measured.of("oneblock")[1]
+    assert "no C++ compiler" in left_out.why and not left_out.wrong
+
+
+def test_a_model_of_another_size_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "our_arms", lambda *_, **__: [])
+    monkeypatch.setattr(measuring, "rival_arms", lambda *_: [Arm(rival="nanoGPT", name="a", default=True)])
+    with pytest.raises(BenchError, match=r"nanoGPT's model takes .* MFLOP a token and ours .*beyond 2%"):
+        measure(tiny(), [checkout(tmp_path, extra=2)], rounds=1, seconds=0.02)
