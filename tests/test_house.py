@@ -80,9 +80,7 @@ def test_a_wrong_import_is_noticed(room, text):
     assert wrong_imports(room, text, ["oneblock", room])
 
 
-@pytest.mark.parametrize(
-    "text", ["from oneblock.config import Block", "from . import norm", "import torch.nn"]
-)
+@pytest.mark.parametrize("text", ["from oneblock.config import Block", "from . import norm", "import torch.nn"])
 def test_a_right_import_is_let_through(text):
     assert not wrong_imports("nn", text, ["oneblock", "nn"])
 
@@ -119,9 +117,7 @@ def test_the_torch_test_can_fail():
 
 
 def test_help_names_the_verbs():
-    done = subprocess.run(
-        [sys.executable, "-m", "oneblock", "--help"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "oneblock", "--help"], capture_output=True, text=True, check=True)
     for verb in ("train", "generate", "show", "bench"):
         assert verb in done.stdout
 

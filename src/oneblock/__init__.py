@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from oneblock.runs.load import load
 
 __version__ = "0.1.0"
-__all__ = ["OneblockError", "build", "config_from_dict", "diff", "generate", "inspect", "load", "override", "presets", "to_dict"]
+__all__ = [
+    "OneblockError",
+    "build",
+    "config_from_dict",
+    "diff",
+    "generate",
+    "inspect",
+    "load",
+    "override",
+    "presets",
+    "to_dict",
+]
 
 _LATER = {
     "build": "oneblock.models.build",

@@ -16,7 +16,9 @@ import pytest
 class Command:
     """One run of the command: `status`, `out`, `err`, and `result`, the JSON of stdout's last line."""
 
-    def __init__(self, nursery: subprocess.Popen[str], folder: Path, arguments: list[str], largest_file: int = 0) -> None:
+    def __init__(
+        self, nursery: subprocess.Popen[str], folder: Path, arguments: list[str], largest_file: int = 0
+    ) -> None:
         number = len(list(folder.glob(".out-*")))
         self.files = {name: folder / f".{name}-{number}" for name in ("out", "err")}
         for path in self.files.values():

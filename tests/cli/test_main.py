@@ -77,7 +77,9 @@ def test_a_mistake_of_ours_is_not_hidden(verb):
         verb(fails(ZeroDivisionError()))()
 
 
-@pytest.mark.parametrize("arguments", [["fake", "--number", "1"], ["fake", "--nonsense"], ["nonsense"], ["fake", "more"]])
+@pytest.mark.parametrize(
+    "arguments", [["fake", "--number", "1"], ["fake", "--nonsense"], ["nonsense"], ["fake", "more"]]
+)
 def test_arguments_that_are_not_understood(verb, capsys, arguments):
     verb(lambda args: {})
     with pytest.raises(SystemExit) as end:
@@ -106,7 +108,13 @@ def test_every_verb_has_its_file(name):
 
 def test_numbers_from_the_command_line():
     assert at_least(3)("3") == 3 and above_zero("0.5") == 0.5
-    for parse, text in ((at_least(3), "2"), (at_least(0), "1.5"), (above_zero, "0"), (above_zero, "inf"), (above_zero, "x")):
+    for parse, text in (
+        (at_least(3), "2"),
+        (at_least(0), "1.5"),
+        (above_zero, "0"),
+        (above_zero, "inf"),
+        (above_zero, "x"),
+    ):
         with pytest.raises(argparse.ArgumentTypeError, match=text.replace(".", r"\.")):
             parse(text)
 

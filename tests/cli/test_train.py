@@ -18,7 +18,14 @@ from oneblock.runs.folder import Run
 from oneblock.runs.metrics import MetricsLog
 from oneblock.runs.weights import load_weights
 
-SMALL = ["context=16", "width=32", "num_layers=1", "block.attention.num_heads=2", "recipe.compile=off", "recipe.schedule.warmup=3"]
+SMALL = [
+    "context=16",
+    "width=32",
+    "num_layers=1",
+    "block.attention.num_heads=2",
+    "recipe.compile=off",
+    "recipe.schedule.warmup=3",
+]
 SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
 TRAIN = ("train", "--data", "pattern", "--batch", "4", *SETTINGS)
 NUMBER, TEXT = (int, float), str
@@ -283,7 +290,15 @@ def test_a_disk_that_is_really_full(oneblock, tmp_path, undisturbed):
 
 
 def test_a_training_that_diverges_is_found_wrong(oneblock, tmp_path):
-    wild = (*TRAIN, "--steps", "90", "--set", "recipe.optimizer.learning_rate=1e30", "--set", "recipe.schedule.warmup=0")
+    wild = (
+        *TRAIN,
+        "--steps",
+        "90",
+        "--set",
+        "recipe.optimizer.learning_rate=1e30",
+        "--set",
+        "recipe.schedule.warmup=0",
+    )
     command = oneblock(*wild, "--out", "wild", "--json")
     assert command.status == 1, command.err
     assert "training diverged" in command.err and "Lower the learning rate" in command.err

@@ -80,9 +80,7 @@ def value_of(cls, spec, hint):
     elif float in kinds:
         ranges = [(-9.0, -1.0), (0, 0), (1e-9, 0.99), (1, 1), (1.0, 9.0), (2, 9)]
         drawn = [st.integers(*pair) if isinstance(pair[0], int) else st.floats(*pair) for pair in ranges]
-        options += [
-            one for one, pair in zip(drawn, ranges, strict=True) if check(pair[0]) is check(pair[1]) is None
-        ]
+        options += [one for one, pair in zip(drawn, ranges, strict=True) if check(pair[0]) is check(pair[1]) is None]
     elif int in kinds:
         options += [st.integers(*pair) for pair in ((0, 0), (1, 2**40)) if check(pair[0]) is None]
     elif str in kinds:

@@ -59,10 +59,7 @@ def test_every_window_once_in_each_epoch(context, length, batch_size, seed):
     per_epoch = windows_per_epoch(length, context)
     steps = -(-3 * per_epoch // batch_size)
     seen = np.concatenate(
-        [
-            starts(length, seed=seed, step=step, batch_size=batch_size, context=context)
-            for step in range(steps)
-        ]
+        [starts(length, seed=seed, step=step, batch_size=batch_size, context=context) for step in range(steps)]
     )
     for epoch in range(3):
         windows = np.sort(seen[epoch * per_epoch : (epoch + 1) * per_epoch])
@@ -160,9 +157,7 @@ def test_too_few_tokens_and_uneven_ranks_are_refused():
             sample_batch(np.arange(97), step=0, world=5, rank=rank, **SETTINGS)
 
 
-@given(
-    length=st.sampled_from([2, 3, 7, 53, 101, 211]), context=st.integers(1, 13), batch_size=st.integers(1, 7)
-)
+@given(length=st.sampled_from([2, 3, 7, 53, 101, 211]), context=st.integers(1, 13), batch_size=st.integers(1, 7))
 def test_evaluation_predicts_every_token_but_the_first_exactly_once(length, context, batch_size):
     tokens = np.arange(length, dtype=np.uint8)
     predicted = []

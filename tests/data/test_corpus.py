@@ -44,9 +44,7 @@ def test_bpe_is_trained_on_the_training_split_only(tmp_path):
     head, tail = "ab cd ab cd ab\n" * 90, "xyz xyz xyz xyz\n" * 10
     (tmp_path / "text.txt").write_text(head + tail)
     tokens = prepare(str(tmp_path / "text.txt"), "bpe:300").tokenizer.to_dict()["tokens"]
-    assert any("ab" in token for token in tokens) and not any(
-        "xy" in token or "yz" in token for token in tokens
-    )
+    assert any("ab" in token for token in tokens) and not any("xy" in token or "yz" in token for token in tokens)
     assert any("xyz" in token for token in train_tokenizer("bpe:300", head + tail).to_dict()["tokens"])
 
 

@@ -128,9 +128,7 @@ def test_then_the_plays_which_are_called_another_text(world):
 @pytest.mark.parametrize("answer", [b"<html>Please log in</html>", EXACT[:-1], EXACT + b"!", EXACT * 9, b""])
 def test_another_answer_of_the_address_is_refused(world, answer):
     world.address = answer
-    with pytest.raises(
-        DataError, match=f"public address: .* is refused: its SHA-256 is .*, not {digest(EXACT)}"
-    ):
+    with pytest.raises(DataError, match=f"public address: .* is refused: its SHA-256 is .*, not {digest(EXACT)}"):
         find_text("shakespeare")
     assert not world.cache.exists() or not list(world.cache.iterdir())
     world.package = wheel()

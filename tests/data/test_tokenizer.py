@@ -88,9 +88,7 @@ def test_description_is_json_and_gives_an_equal_tokenizer(tokenizer):
 
 
 def test_different_tokenizers_differ():
-    assert (
-        len({tokenizer.fingerprint for tokenizer in [*ALL, CharTokenizer("ab"), CharTokenizer("abc")]}) == 5
-    )
+    assert len({tokenizer.fingerprint for tokenizer in [*ALL, CharTokenizer("ab"), CharTokenizer("abc")]}) == 5
     assert CharTokenizer("ab") != CharTokenizer("abc")
 
 
@@ -143,9 +141,7 @@ def test_bpe_training_is_the_same_in_another_process():
         "from oneblock.data.tokenizer import train_tokenizer;"
         "print(train_tokenizer('bpe:283', sys.stdin.read()).fingerprint)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], input=SAMPLE.encode(), capture_output=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], input=SAMPLE.encode(), capture_output=True, check=True)
     assert done.stdout.decode().strip() == BPE.fingerprint
 
 
@@ -188,9 +184,7 @@ def test_an_id_outside_is_refused(tokenizer, past):
         tokenizer.stream().push(token)
 
 
-@pytest.mark.parametrize(
-    "spec", ["", "char", "chars:7", "bytes:", "bpe", "bpe:", "bpe:x", "bpe:256", "bpe:-3"]
-)
+@pytest.mark.parametrize("spec", ["", "char", "chars:7", "bytes:", "bpe", "bpe:", "bpe:x", "bpe:256", "bpe:-3"])
 def test_a_bad_spec_lists_the_options(spec):
     with pytest.raises(DataError, match=r"chars, bytes, or bpe:N.*257"):
         parse_spec(spec)

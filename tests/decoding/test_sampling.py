@@ -16,9 +16,7 @@ def chance_of(seen, wanted):
     """Pearson's chi-square: how likely counts are at least so far from the wanted ones."""
     seen, wanted = torch.tensor(seen, dtype=torch.float64), torch.tensor(wanted, dtype=torch.float64)
     statistic = ((seen - wanted).square() / wanted).sum()
-    return torch.special.gammaincc(
-        torch.tensor((len(seen) - 1) / 2, dtype=torch.float64), statistic / 2
-    ).item()
+    return torch.special.gammaincc(torch.tensor((len(seen) - 1) / 2, dtype=torch.float64), statistic / 2).item()
 
 
 def reference(logits, temperature=1.0, top_k=None, top_p=None):

@@ -100,9 +100,7 @@ PAPERS = [
     ),
     (
         "parallel under LayerScale: the sum is scaled",
-        Block(
-            steps=("attention+feed_forward",), residual=Scaled(branch=0.1, learned="vector"), shared_norm=True
-        ),
+        Block(steps=("attention+feed_forward",), residual=Scaled(branch=0.1, learned="vector"), shared_norm=True),
         ["x = x + λ ⊙ (Attention(LayerNorm(x)) + FFN(LayerNorm(x)))"],
     ),
     (
@@ -215,7 +213,5 @@ def test_many_layers_of_a_pattern_are_shortened_and_one_is_named():
     )  # fmt: skip
     text = formula_text(model)
     assert "for layers 1, 3, …, 11 of 12:" in text and text.endswith("LayerNorm(x) · Embeddingᵀ + b")
-    single = Decoder(
-        vocab_size=11, context=7, width=24, num_layers=2, blocks=(Block(), Block()), position=Learned()
-    )
+    single = Decoder(vocab_size=11, context=7, width=24, num_layers=2, blocks=(Block(), Block()), position=Learned())
     assert "for layer 2 of 2:" in formula_text(single)

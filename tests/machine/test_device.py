@@ -17,9 +17,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, cuda: int = 0, mps: bool = False) -
 @pytest.mark.parametrize(
     ("cuda", "mps", "best"), [(0, False, "cpu"), (0, True, "mps"), (3, False, "cuda"), (1, True, "cuda")]
 )
-def test_auto_takes_the_best_there_is(
-    monkeypatch: pytest.MonkeyPatch, cuda: int, mps: bool, best: str
-) -> None:
+def test_auto_takes_the_best_there_is(monkeypatch: pytest.MonkeyPatch, cuda: int, mps: bool, best: str) -> None:
     pretend(monkeypatch, cuda, mps)
     assert pick_device() == torch.device(best)
     assert pick_device("cpu") == torch.device("cpu")
@@ -28,9 +26,7 @@ def test_auto_takes_the_best_there_is(
 def test_one_that_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch)
     monkeypatch.setattr(torch.version, "cuda", None)
-    with pytest.raises(
-        DeviceError, match=r"device=cuda: this torch \(.*\) is built without CUDA; here there is cpu"
-    ):
+    with pytest.raises(DeviceError, match=r"device=cuda: this torch \(.*\) is built without CUDA; here there is cpu"):
         pick_device("cuda")
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     with pytest.raises(DeviceError, match=r"device=cuda:1: no GPU is found; here there is cpu"):

@@ -48,9 +48,7 @@ def test_memory_of_this_machine() -> None:
 
 
 def test_memory_within_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    files(
-        monkeypatch, memory__max="1000000\n", memory__current="300000\n", meminfo="MemAvailable:    2000 kB\n"
-    )
+    files(monkeypatch, memory__max="1000000\n", memory__current="300000\n", meminfo="MemAvailable:    2000 kB\n")
     assert host.memory() == 1_000_000
     assert host.free_memory() == 700_000
     files(monkeypatch, memory__max="max\n", memory__current="300000\n", meminfo="MemAvailable:    2000 kB\n")

@@ -55,12 +55,8 @@ def test_what_a_processor_reports(monkeypatch: pytest.MonkeyPatch, true: list[st
 
 def test_what_a_gpu_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     for answer in (True, False):
-        monkeypatch.setattr(
-            torch.cuda, "is_bf16_supported", lambda including_emulation, answer=answer: answer
-        )
-        monkeypatch.setattr(
-            torch.backends.mps, "is_macos_or_newer", lambda major, minor, answer=answer: answer
-        )
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, answer=answer: answer)
+        monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda major, minor, answer=answer: answer)
         assert has_fast_bfloat16(CUDA) is has_fast_bfloat16(MPS) is answer
     assert has_fast_bfloat16(torch.device("meta")) is False
 

@@ -136,18 +136,14 @@ def test_half_precision_models_run_and_decode(name, dtype):
     whole = exact(ids)
     scale = whole.abs().max()
     cache = half.cache(2)
-    parts = torch.cat(
-        [half(ids[:, :4], None, cache), half(ids[:, 4:5], None, cache), half(ids[:, 5:], None, cache)], 1
-    )
+    parts = torch.cat([half(ids[:, :4], None, cache), half(ids[:, 4:5], None, cache), half(ids[:, 5:], None, cache)], 1)
     for logits in (half(ids), parts):
         assert logits.dtype == dtype
         assert ((logits.double() - whole) / scale).abs().max() < 0.06
 
 
 def test_rezero_written_with_a_whole_number():
-    config = Block(
-        attention=Attention(num_heads=3), residual=Scaled(branch=0, learned="scalar"), placement="none"
-    )
+    config = Block(attention=Attention(num_heads=3), residual=Scaled(branch=0, learned="scalar"), placement="none")
     assert model(config).blocks[0].attention_residual.scale.weight.item() == 0
 
 

@@ -350,10 +350,7 @@ def test_fused_equals_written_out(number):
     torch.testing.assert_close(fused(tokens, padding)[~padding], written(tokens, padding)[~padding], **CLOSE)
     caches = fused.cache(B), written.cache(B)
     for start, end in ((0, 2), (2, 3), (3, T)):
-        pair = [
-            model(tokens[:, start:end], None, cache)
-            for model, cache in zip((fused, written), caches, strict=True)
-        ]
+        pair = [model(tokens[:, start:end], None, cache) for model, cache in zip((fused, written), caches, strict=True)]
         torch.testing.assert_close(*pair, **CLOSE)
 
 
@@ -377,9 +374,7 @@ def test_save_copy_and_precision(number):
         scale = logits.abs().max()
         torch.testing.assert_close(single.double() / scale, logits / scale, rtol=0, atol=2e-3)
     again = build(config, seed=number).state_dict()
-    assert all(
-        torch.equal(value, again[name]) for name, value in build(config, seed=number).state_dict().items()
-    )
+    assert all(torch.equal(value, again[name]) for name, value in build(config, seed=number).state_dict().items())
 
 
 def learns_too_slowly(row: Row) -> bool:

@@ -21,13 +21,7 @@ def llama(model, *, qk_norm, norms=2):
     d, attention = model.width, model.blocks[0].attention
     heads, groups, width = attention.num_heads, attention.num_groups, attention.width_of_head(d)
     hidden = model.blocks[0].feed_forward.hidden_width(d)
-    layer = (
-        2 * d * heads * width
-        + 2 * d * groups * width
-        + 3 * d * hidden
-        + norms * d
-        + (2 * width if qk_norm else 0)
-    )
+    layer = 2 * d * heads * width + 2 * d * groups * width + 3 * d * hidden + norms * d + (2 * width if qk_norm else 0)
     return model.vocab_size * d * (1 if model.tied else 2) + model.num_layers * layer + d
 
 

@@ -137,9 +137,7 @@ def test_the_cap_comes_before_the_mask_and_the_bias():
     )
     bias = torch.zeros(H, T, S).double()
     bias[..., 4] = 1e3
-    torch.testing.assert_close(
-        attend(q, k, v, ALL, bias), v[:, :, 4:5].repeat_interleave(2, 1).expand(q.shape)
-    )
+    torch.testing.assert_close(attend(q, k, v, ALL, bias), v[:, :, 4:5].repeat_interleave(2, 1).expand(q.shape))
 
 
 @pytest.mark.parametrize("size", [1e4, -1e4])

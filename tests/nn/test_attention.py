@@ -74,9 +74,7 @@ def by_hand(module, option, x, rope=None):
 @pytest.mark.parametrize("scale", [None, 0.7])
 @pytest.mark.parametrize("norm", [config.NoNorm(), config.RMSNorm(), config.LayerNorm()])
 @pytest.mark.parametrize("over", ["head", "all_heads"])
-@pytest.mark.parametrize(
-    ("heads", "groups", "width"), [(3, None, None), (6, 3, 10), (6, 1, None), (4, 2, 14)]
-)
+@pytest.mark.parametrize(("heads", "groups", "width"), [(3, None, None), (6, 3, 10), (6, 1, None), (4, 2, 14)])
 def test_head_by_head(heads, groups, width, over, norm, scale, fused):
     option = config.Attention(
         num_heads=heads, num_kv_heads=groups, head_width=width, qk_norm=norm, qk_norm_over=over, scale=scale
@@ -96,9 +94,7 @@ def test_sizes_of_the_fused_projection():
     assert module.qkv.weight.shape == (6 * 10 + 2 * 2 * 10, D) and module.output.weight.shape == (D, 60)
     assert module.qkv.bias is not None and module.output.bias is None
     assert made(config.Attention(num_heads=3, output_bias=True)).output.bias.shape == (D,)
-    whole = made(
-        config.Attention(num_heads=6, num_kv_heads=2, qk_norm=config.RMSNorm(), qk_norm_over="all_heads")
-    )
+    whole = made(config.Attention(num_heads=6, num_kv_heads=2, qk_norm=config.RMSNorm(), qk_norm_over="all_heads"))
     assert whole.q_norm.norm.weight.shape == (24,) and whole.k_norm.norm.weight.shape == (8,)
     each = made(config.Attention(num_heads=6, num_kv_heads=2, qk_norm=config.RMSNorm()))
     assert each.q_norm.weight.shape == each.k_norm.weight.shape == (4,)

@@ -94,9 +94,7 @@ def forward(module, x):
 @pytest.mark.parametrize("norm", [LayerNorm(), RMSNorm()])
 @pytest.mark.parametrize("residual", [Added(), Scaled(branch=0.3), Scaled(branch=0.3, learned="vector")])
 def test_zeroed_branches_make_it_exactly_the_identity(placement, steps, norm, residual):
-    option = Block(
-        steps=steps, placement=placement, norm=norm, residual=residual, attention=Attention(num_heads=3)
-    )
+    option = Block(steps=steps, placement=placement, norm=norm, residual=residual, attention=Attention(num_heads=3))
     module, x = block(option), torch.randn(2, 5, 12).double()
     assert not torch.equal(forward(module, x), x)
     with torch.no_grad():
@@ -107,9 +105,7 @@ def test_zeroed_branches_make_it_exactly_the_identity(placement, steps, norm, re
 
 
 def test_rezero_starts_as_the_identity_and_learns():
-    option = Block(
-        residual=Scaled(branch=0, learned="scalar"), placement="none", attention=Attention(num_heads=3)
-    )
+    option = Block(residual=Scaled(branch=0, learned="scalar"), placement="none", attention=Attention(num_heads=3))
     module, x = block(option), torch.randn(2, 5, 12).double()
     out = forward(module, x)
     assert torch.equal(out, x)
@@ -126,9 +122,7 @@ def test_post_norm_leaves_the_stream_normed_and_pre_norm_does_not():
 
 
 def keys(**settings):
-    return set(
-        block(Block(**{"attention": Attention(num_heads=3), "norm": RMSNorm()} | settings)).state_dict()
-    )
+    return set(block(Block(**{"attention": Attention(num_heads=3), "norm": RMSNorm()} | settings)).state_dict())
 
 
 MIXERS = {
@@ -146,14 +140,10 @@ def test_parameters_stand_under_readable_names():
         "feed_forward_residual.norm.weight",
     }
     assert keys(placement="peri") == MIXERS | {
-        f"{branch}.{norm}.weight"
-        for branch in ("attention", "feed_forward")
-        for norm in ("norm_in", "norm_out")
+        f"{branch}.{norm}.weight" for branch in ("attention", "feed_forward") for norm in ("norm_in", "norm_out")
     }
     assert keys(placement="none") == MIXERS
-    assert keys(steps=("attention+feed_forward",), shared_norm=True) == MIXERS | {
-        "attention_feed_forward_norm.weight"
-    }
+    assert keys(steps=("attention+feed_forward",), shared_norm=True) == MIXERS | {"attention_feed_forward_norm.weight"}
     assert len(keys(steps=("attention", "feed_forward", "attention", "feed_forward"))) == 12
     assert "attention_2.qkv.weight" in keys(steps=("attention", "attention+feed_forward"))
     assert "attention_3.qkv.weight" in keys(steps=("attention",) * 3)
@@ -161,9 +151,7 @@ def test_parameters_stand_under_readable_names():
 
 
 def test_no_two_branches_or_norms_are_one_object():
-    option = Block(
-        steps=("attention", "feed_forward") * 2, placement="peri", attention=Attention(num_heads=3)
-    )
+    option = Block(steps=("attention", "feed_forward") * 2, placement="peri", attention=Attention(num_heads=3))
     parameters = list(block(option).parameters())
     assert len({p.data_ptr() for p in parameters}) == len(parameters)
 
@@ -210,9 +198,7 @@ def test_every_branch_has_its_own_choice():
         dropout=0.25,
     )
     module = block(option)
-    assert isinstance(
-        module.attention.norm_in, nn.Identity
-    ) and module.attention_residual.norm.weight.shape == (12,)
+    assert isinstance(module.attention.norm_in, nn.Identity) and module.attention_residual.norm.weight.shape == (12,)
     assert isinstance(module.attention.drop, nn.Identity) and module.feed_forward.drop.p == 0.25
     assert module.feed_forward_residual.skip is None and module.attention_residual.skip is not None
 
@@ -223,9 +209,7 @@ def test_an_undefined_mixer_says_so():
 
 
 def test_slots_are_numbered_through_a_block():
-    option = Block(
-        steps=("attention", "feed_forward", "attention"), attention=Attention(num_heads=3, position=Alibi())
-    )
+    option = Block(steps=("attention", "feed_forward", "attention"), attention=Attention(num_heads=3, position=Alibi()))
     module = make_block(option, 12, position=config.NoPosition(), first_slot=5, fused=True)
     assert (module.attention.slot, module.attention_2.slot) == (5, 6)
 

@@ -8,9 +8,7 @@ from oneblock.nn.cache import Cache, ContextOverflow
 
 def model(**changes):
     blocks = (
-        Block(
-            attention=Attention(num_heads=6, num_kv_heads=2), steps=("attention", "feed_forward", "attention")
-        ),
+        Block(attention=Attention(num_heads=6, num_kv_heads=2), steps=("attention", "feed_forward", "attention")),
         Block(attention=Attention(num_heads=3, num_kv_heads=1, head_width=10)),
         Block(steps=("feed_forward",)),
     )
@@ -92,9 +90,7 @@ def test_two_prompts_do_not_meet():
 def test_store_gives_all_and_keeps_order():
     cache = Cache([(1, 2)], 1, 4)
     for step in range(3):
-        keys, values = cache.store(
-            0, torch.full((1, 1, 1, 2), float(step)), torch.full((1, 1, 1, 2), -float(step))
-        )
+        keys, values = cache.store(0, torch.full((1, 1, 1, 2), float(step)), torch.full((1, 1, 1, 2), -float(step)))
         cache.advance(1)
         assert keys[0, 0, :, 0].tolist() == list(range(step + 1))
         assert values[0, 0, :, 1].tolist() == [-s for s in range(step + 1)]

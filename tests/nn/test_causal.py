@@ -45,7 +45,9 @@ def found(q, k, v, grad, scale):
 
 
 def check(q, k, v, grad, scale):
-    for answer, right, allowed in zip(found(q, k, v, grad, scale), written_out(q, k, v, grad, scale), (OUT, *[GRADIENT] * 3), strict=True):
+    for answer, right, allowed in zip(
+        found(q, k, v, grad, scale), written_out(q, k, v, grad, scale), (OUT, *[GRADIENT] * 3), strict=True
+    ):
         assert answer.dtype == torch.bfloat16 and answer.shape == right.shape and answer.isfinite().all()
         error = (answer.double() - right).norm() / right.norm()
         # Of one key alone nothing depends on the scores: their gradients are 0 but for rounding.
@@ -97,7 +99,10 @@ def layouts(x):
 def test_any_strides(layout, place):
     """Bit for bit the answer of contiguous tensors."""
     plain = [x.bfloat16() for x in drawn(33, 32)]
-    turned = [layouts(x)[layout] if place in (name, "all") else x for name, x in zip(("q", "k", "v", "grad"), plain, strict=True)]
+    turned = [
+        layouts(x)[layout] if place in (name, "all") else x
+        for name, x in zip(("q", "k", "v", "grad"), plain, strict=True)
+    ]
     for one, other in zip(found(*plain, 0.2), found(*turned, 0.2), strict=True):
         assert torch.equal(one, other)
 
@@ -223,7 +228,9 @@ class Fenced:
     """A tensor whose last byte is followed by a page that may not be touched (or whose first byte follows one)."""
 
     def __init__(self, shape, dtype, at_end):
-        size = torch.empty(shape, dtype=dtype).numpy(force=True).nbytes if dtype != torch.bfloat16 else 2 * shape.numel()
+        size = (
+            torch.empty(shape, dtype=dtype).numpy(force=True).nbytes if dtype != torch.bfloat16 else 2 * shape.numel()
+        )
         page = mmap.PAGESIZE
         room = -(-size // page) * page
         self.memory = mmap.mmap(-1, room + 2 * page)
@@ -256,7 +263,9 @@ def within_fences():
                     x.copy_(torch.randn(shape))
                 n, view = Shape(*shape), native.view
                 kernels.attention_forward(n, 0.2, *map(view, (q, k, v, o)), logsum.data_ptr())
-                kernels.attention_backward(n, 0.2, *map(view, (g, q, k, v, o)), logsum.data_ptr(), *map(view, (dq, dk, dv)))
+                kernels.attention_backward(
+                    n, 0.2, *map(view, (g, q, k, v, o)), logsum.data_ptr(), *map(view, (dq, dk, dv))
+                )
                 right = written_out(q, k, v, g, 0.2)
                 for answer, wanted in zip((o, dq, dk, dv), right, strict=True):
                     assert (answer.double() - wanted).abs().max() < 0.03 * wanted.abs().max() + 0.02
@@ -342,12 +351,16 @@ def test_a_damaged_file_is_made_again(fresh, monkeypatch, tmp_path, damage):
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
     built.unlink()
-    built.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "flipped": bytes(flipped), "text": b"x" * 999}[damage])
+    built.write_bytes(
+        {"empty": b"", "cut": whole[: len(whole) // 2], "flipped": bytes(flipped), "text": b"x" * 999}[damage]
+    )
     assert fresh() is not None and built.read_bytes() == whole
     assert sorted(path.name for path in (tmp_path / "oneblock").iterdir()) == [built.name]
 
 
-@pytest.mark.parametrize("compiler", ["exit 1", 'echo half > "$last"; exit 1', "kill -9 $$", ":", 'echo no library > "$last"'])
+@pytest.mark.parametrize(
+    "compiler", ["exit 1", 'echo half > "$last"; exit 1', "kill -9 $$", ":", 'echo no library > "$last"']
+)
 def test_a_build_that_fails_leaves_nothing_and_no_library(fresh, monkeypatch, tmp_path, compiler):
     monkeypatch.setattr(native, "_multiplies_bfloat16", lambda: True)
     monkeypatch.setenv("CXX", str(script(tmp_path / "cxx", f"for last; do :; done\n{compiler}")))
@@ -416,7 +429,10 @@ def test_pytorchs_own_checks_of_an_operator():
 def test_built_with_an_address_checker(tmp_path):
     """The kernels' own arrays: every read and write inside them, by the compiler's own checker."""
     compiler = shutil.which("g++")
-    checker = compiler and subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
+    checker = (
+        compiler
+        and subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
+    )
     if not checker or not Path(checker).is_file():
         pytest.skip("no address checker here")
     flags = f"{compiler} -fsanitize=address -fno-omit-frame-pointer"

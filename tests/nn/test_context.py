@@ -49,9 +49,7 @@ def test_padding_counted_by_hand(window, causal):
         if padding[b][t]:
             continue
         distance = sum(1 - p for p in padding[b][: t + 1]) - sum(1 - p for p in padding[b][: s + 1])
-        expected = (
-            not padding[b][s] and (distance >= 0 or not causal) and (window is None or abs(distance) < window)
-        )
+        expected = not padding[b][s] and (distance >= 0 or not causal) and (window is None or abs(distance) < window)
         assert bool(found[b, 0, t, s]) == expected
     assert found.any(-1).all(), "every row sees something, so that no softmax is over nothing"
     assert found[3, 0].eq(torch.eye(5, dtype=torch.bool)).all() if window == 1 else True
@@ -79,9 +77,7 @@ def test_fast_forms_are_used_where_they_are_exact():
     assert context(1, cached=4).visible(None) == (False, None)
     assert context(5, causal=False).visible(None) == (False, None)
     assert context(5).visible(4).allowed is not None
-    assert context(2, cached=4).visible(None).allowed is not None, (
-        "the triangle is bottom-right aligned with a cache"
-    )
+    assert context(2, cached=4).visible(None).allowed is not None, "the triangle is bottom-right aligned with a cache"
 
 
 def test_what_layers_share_is_made_once():

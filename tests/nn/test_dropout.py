@@ -36,9 +36,7 @@ def test_within_one_mask_there_is_no_pattern():
         agreement = (mask[lag:] * mask[:-lag]).mean().item() * 4
         assert abs(agreement) < 5 / (2**18 - lag) ** 0.5, lag
     counts = kept(0.5, 1024, 256).sum(1).double()
-    assert counts.mean().item() == pytest.approx(128, abs=1.25) and counts.std().item() == pytest.approx(
-        8, rel=0.12
-    )
+    assert counts.mean().item() == pytest.approx(128, abs=1.25) and counts.std().item() == pytest.approx(8, rel=0.12)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
@@ -57,9 +55,7 @@ def test_calls_and_sites_are_independent(p):
 def test_the_seed_decides_and_nothing_else():
     assert torch.equal(kept(0.3, 5, 7, seed=1), kept(0.3, 5, 7, seed=1))
     assert not torch.equal(kept(0.3, 50, 7, seed=1), kept(0.3, 50, 7, seed=2))
-    assert torch.equal(kept(0.3, 5, 7, seed=1).flatten(), kept(0.3, 35, seed=1)), (
-        "the mask is by place, not by shape"
-    )
+    assert torch.equal(kept(0.3, 5, 7, seed=1).flatten(), kept(0.3, 35, seed=1)), "the mask is by place, not by shape"
     torch.manual_seed(1)
     half = Dropout(0.3)(torch.ones(35, dtype=torch.bfloat16))
     assert half.dtype == torch.bfloat16 and torch.equal(half != 0, kept(0.3, 35, seed=1))
@@ -97,9 +93,7 @@ def test_a_transposed_input_is_dropped_by_its_logical_place():
 def test_masks_of_neighbouring_seeds_are_not_shifts_of_one_another(monkeypatch):
     count, masks = 250_007, []
     for seed in (5, 6):
-        monkeypatch.setattr(
-            torch, "randint", lambda *a, seed=seed, **k: torch.tensor(seed, dtype=torch.int32)
-        )
+        monkeypatch.setattr(torch, "randint", lambda *a, seed=seed, **k: torch.tensor(seed, dtype=torch.int32))
         masks.append((Dropout(0.5)(torch.ones(count)) != 0).double() * 2 - 1)
     for lag in range(-3, 4):
         one, other = masks[0][max(lag, 0) : count + min(lag, 0)], masks[1][max(-lag, 0) : count - max(lag, 0)]

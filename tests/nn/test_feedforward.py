@@ -72,13 +72,9 @@ def test_gated_activates_the_gate(activation, bias):
     assert sum(p.numel() for p in module.parameters()) == 3 * 13 * 29 + bias * (13 + 29 + 29)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("geglu", -2.799578), ("swiglu", -2.452723), ("glu", -1.635149)]
-)
+@pytest.mark.parametrize(("name", "expected"), [("geglu", -2.799578), ("swiglu", -2.452723), ("glu", -1.635149)])
 def test_which_half_is_activated(name, expected):
-    module = made(
-        type(option := config.feedforward.FEED_FORWARDS[name])(activation=option.activation, hidden=1), 1
-    )
+    module = made(type(option := config.feedforward.FEED_FORWARDS[name])(activation=option.activation, hidden=1), 1)
     with torch.no_grad():
         for matrix, value in ((module.gate, 1.5), (module.up, -2.0), (module.down, 1.0)):
             matrix.weight.fill_(value)
@@ -126,9 +122,7 @@ def test_each_token_alone(option):
     torch.testing.assert_close(module(x, None)[1, 3], module(x[1, 3], None))
 
 
-@pytest.mark.parametrize(
-    "option", [config.Dense(dropout=0.5, hidden=64), config.Gated(dropout=0.5, hidden=64)]
-)
+@pytest.mark.parametrize("option", [config.Dense(dropout=0.5, hidden=64), config.Gated(dropout=0.5, hidden=64)])
 def test_inner_dropout_in_training_only(option):
     module, x = made(option), torch.randn(5, 13).double()
     assert not torch.equal(module(x, None), module(x, None))

@@ -131,9 +131,7 @@ def test_xavier_is_uniform_up_to_its_bound():
 
 @pytest.mark.parametrize("init", [Normal(), FanIn(), FanIn(output="zero"), Xavier()])
 def test_biases_are_zero_and_gains_as_their_norms_made_them(init):
-    block = Block(
-        attention=Attention(num_heads=4, bias=True, qk_norm=RMSNorm(one_plus=True)), norm=LayerNorm()
-    )
+    block = Block(attention=Attention(num_heads=4, bias=True, qk_norm=RMSNorm(one_plus=True)), norm=LayerNorm())
     for name, parameter in model(init, blocks=(block,)).named_parameters():
         if parameter.dim() == 1:
             one = name.endswith("weight") and "q_norm" not in name and "k_norm" not in name

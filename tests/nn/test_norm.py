@@ -37,9 +37,7 @@ def stirred(option, width):
     module = norm(option, width)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter += torch.randn(
-                width, dtype=torch.float64, generator=torch.Generator().manual_seed(width)
-            )
+            parameter += torch.randn(width, dtype=torch.float64, generator=torch.Generator().manual_seed(width))
     return module
 
 
@@ -65,9 +63,7 @@ def test_against_the_formula(option):
     module = stirred(option, 37)
     x = 3 + 5 * torch.randn(2, 5, 37, dtype=torch.float64)
     before = x.clone()
-    np.testing.assert_allclose(
-        module(x).detach().numpy(), reference(option, module, x), rtol=1e-12, atol=1e-12
-    )
+    np.testing.assert_allclose(module(x).detach().numpy(), reference(option, module, x), rtol=1e-12, atol=1e-12)
     assert torch.equal(x, before), "a norm must not change the stream it reads"
 
 
@@ -151,9 +147,7 @@ def test_gains_start_as_the_identity():
     for option in NORMS:
         fresh = make_norm(option, 11)
         x = torch.randn(5, 11)
-        plain = type(option)(
-            **{name: getattr(option, name) for name in ("eps", "fraction") if hasattr(option, name)}
-        )
+        plain = type(option)(**{name: getattr(option, name) for name in ("eps", "fraction") if hasattr(option, name)})
         torch.testing.assert_close(fresh(x), make_norm(plain, 11)(x))
     assert make_norm(config.RMSNorm(one_plus=True), 3).weight.tolist() == [0, 0, 0]
 

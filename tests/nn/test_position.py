@@ -146,9 +146,7 @@ def test_which_scheme_an_attention_has():
     assert kind(None, t5).bias(context) == "the stack's"
     assert kind(t5, t5).bias(context).shape == (3, 2, 2), "its own table"
     assert kind(config.NoPosition(), t5).bias(context) is None
-    assert isinstance(kind(None, config.Alibi()), Alibi) and isinstance(
-        kind(config.Alibi(), config.Rope()), Alibi
-    )
+    assert isinstance(kind(None, config.Alibi()), Alibi) and isinstance(kind(config.Alibi(), config.Rope()), Alibi)
     q = torch.ones(1, 1, 2, 8)
     for scheme in (kind(None, config.Learned()), kind(config.NoPosition(), config.Rope())):
         assert scheme.rotate(q, q, context)[0] is q and scheme.bias(context) is None

@@ -29,9 +29,7 @@ def at(position, x, **option):
     ],
 )
 def test_vector(style, expected):
-    torch.testing.assert_close(
-        at(1, [1, 2, 3, 4], style=style), torch.tensor(expected).double(), atol=6e-7, rtol=0
-    )
+    torch.testing.assert_close(at(1, [1, 2, 3, 4], style=style), torch.tensor(expected).double(), atol=6e-7, rtol=0)
 
 
 @pytest.mark.parametrize(("style", "dot"), [("interleaved", -0.0123868), ("half", -1.0813448)])

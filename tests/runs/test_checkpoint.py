@@ -49,9 +49,7 @@ def test_the_newest_or_the_one_asked_for(tmp_path: Path) -> None:
         save(tmp_path, step)
     assert load_checkpoint(tmp_path).step == 100000007
     assert load_checkpoint(tmp_path, 11).step == 11
-    with pytest.raises(
-        RunError, match=r"no checkpoint of step 12 .* there are steps 3, 11, 20000003, 100000007"
-    ):
+    with pytest.raises(RunError, match=r"no checkpoint of step 12 .* there are steps 3, 11, 20000003, 100000007"):
         load_checkpoint(tmp_path, 12)
     with pytest.raises(RunError, match=r"no checkpoint in .*/empty"):
         load_checkpoint(tmp_path / "empty")
@@ -172,9 +170,7 @@ def test_pruning_cut_off_at_every_operation(tmp_path: Path, cut_off) -> None:
     pytest.fail("never came to an end")
 
 
-def test_everything_is_flushed_before_it_gets_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everything_is_flushed_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A power cut may drop what was written and not flushed, and a rename whose folder was not flushed."""
     save(tmp_path, 3)
     home, paths, dirty, log = tmp_path / "checkpoints", {}, set(), []

@@ -32,9 +32,7 @@ def test_several_that_start_at_once_get_different_folders(in_tmp: Path) -> None:
         [sys.executable, "-c", code],
         {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    started = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(3)
-    ]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(3)]
     paths = [line for process in started for line in process.communicate()[0].splitlines()]
     assert len(paths) == len(set(paths)) == 3 * 41
     assert {Path(path).name for path in paths} == {f"nano-{number}" for number in range(1, 124)}
@@ -43,9 +41,7 @@ def test_several_that_start_at_once_get_different_folders(in_tmp: Path) -> None:
 def test_out_must_be_new_or_empty(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "run"
     assert make(out).path == out
-    with pytest.raises(
-        RunError, match=r"holds a run already; go on with it by --resume, or choose another --out"
-    ):
+    with pytest.raises(RunError, match=r"holds a run already; go on with it by --resume, or choose another --out"):
         Run.create(out, "nano")
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(RunError, match=r"is not empty \(it has deep\); choose another --out"):
@@ -68,9 +64,7 @@ def test_open_finds_a_run_or_says_what_is_there(in_tmp: Path) -> None:
     os.utime("runs/a/config.json", (1, 1))
     with pytest.raises(RunError, match=r"runs/c does not exist; there are runs/b, runs/a$"):
         Run.open(Path("runs/c"))
-    with pytest.raises(
-        RunError, match=r"runs is not a run: config.json is missing in it; there are runs/b, runs/a$"
-    ):
+    with pytest.raises(RunError, match=r"runs is not a run: config.json is missing in it; there are runs/b, runs/a$"):
         Run.open(Path("runs"))
     Path("text").touch()
     with pytest.raises(RunError, match=r"text is a file, and a run is a folder"):

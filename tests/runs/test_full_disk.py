@@ -64,9 +64,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         pytest.skip("only root may mount a small disk")
     try:
         save(tmp_path, 3)
-        with pytest.raises(
-            RunError, match=r"No space left on device. It needs 1.3 MB; 1\.0 MB are free"
-        ) as caught:
+        with pytest.raises(RunError, match=r"No space left on device. It needs 1.3 MB; 1\.0 MB are free") as caught:
             save_checkpoint(tmp_path, 5, {"weight": torch.zeros(331, 1009)}, {})
         check_refused(tmp_path, str(caught.value))
         save(tmp_path, 5)

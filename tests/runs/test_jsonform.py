@@ -32,9 +32,7 @@ def test_exact_keeps_non_finite_apart_from_words() -> None:
 
 def test_words() -> None:
     assert to_words({"a": (math.inf, -math.inf)}) == {"a": ["Infinity", "-Infinity"]}
-    assert from_words({"a": ["Infinity", "-Infinity", "infinity"]}) == {
-        "a": [math.inf, -math.inf, "infinity"]
-    }
+    assert from_words({"a": ["Infinity", "-Infinity", "infinity"]}) == {"a": [math.inf, -math.inf, "infinity"]}
 
 
 @pytest.mark.parametrize("bad", [{1: 2}, {"a": [{None: 1}]}, [object()], b"bytes", {1, 2}, 1j])

@@ -48,9 +48,7 @@ def test_two_names_do_not_meet(tmp_path: Path) -> None:
     save_weights(tmp_path, "last", content(7), {"best": float("inf")})
     assert loaded_step(tmp_path) == 3
     assert load_weights(tmp_path, "last")[1] == {"best": float("inf")}
-    with pytest.raises(
-        RunError, match=r"no whole weights 'other' .* missing. Other weights there: kept, last"
-    ):
+    with pytest.raises(RunError, match=r"no whole weights 'other' .* missing. Other weights there: kept, last"):
         load_weights(tmp_path, "other")
 
 

@@ -42,7 +42,10 @@ def test_against_numpy(small, count, batch_size):
 
 def test_each_token_counts_once_also_in_other_types(small):
     model = made(small).eval()
-    found = {evaluate(model, tokens(57, dtype), context=CONTEXT, precision=torch.float64) for dtype in (np.uint8, np.uint16, np.int64)}
+    found = {
+        evaluate(model, tokens(57, dtype), context=CONTEXT, precision=torch.float64)
+        for dtype in (np.uint8, np.uint16, np.int64)
+    }
     assert len(found) == 1
 
 

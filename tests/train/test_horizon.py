@@ -25,9 +25,7 @@ def cost(horizon, done, step_seconds, evaluation_seconds):
 @pytest.mark.parametrize("every", [None, 7])
 def test_it_fits_and_uses_the_time(step_seconds, evaluation_seconds, remaining, every):
     recipe = Recipe(steps=None, minutes=3.0, evaluate_every=every)
-    horizon = measured(
-        recipe, step_seconds=step_seconds, evaluation_seconds=evaluation_seconds, remaining=remaining
-    )
+    horizon = measured(recipe, step_seconds=step_seconds, evaluation_seconds=evaluation_seconds, remaining=remaining)
     spent = cost(horizon, 20, step_seconds, evaluation_seconds)
     # One look more or less than planned, for steps come in whole numbers.
     assert remaining - 7.0 - 2 * evaluation_seconds - 2 * step_seconds <= spent

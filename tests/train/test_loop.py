@@ -73,7 +73,12 @@ def test_a_spoilt_step_is_skipped_and_leaves_no_trace(tmp_path, train, nervous, 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session.Session, "__init__", init)
-        settings = (*STEPS, f"recipe.optimizer={optimizer}", "recipe.average=0.9", "recipe.optimizer.learning_rate=0.001")
+        settings = (
+            *STEPS,
+            f"recipe.optimizer={optimizer}",
+            "recipe.average=0.9",
+            "recipe.optimizer.learning_rate=0.001",
+        )
         result, _ = train(tmp_path / "run", *settings, listen=listen)
     assert [seen[step][0] for step in (7, 8, 9)] == ["step", "skip", "step"]
     for name, tensor in seen[7][1].items():
@@ -128,7 +133,9 @@ def test_what_was_kept_before_a_rollback_stays_kept(tmp_path, train, nervous, sp
         losses = iter([3.0, 2.0, 2.5, 2.9, 2.8])
         compute = loop.Loop.loss_on
         patch.setattr(
-            loop.Loop, "loss_on", lambda self, split, *of: next(losses) if split == "selection" else compute(self, split, *of)
+            loop.Loop,
+            "loss_on",
+            lambda self, split, *of: next(losses) if split == "selection" else compute(self, split, *of),
         )
         # Of steps 3, 6, and after the rollback 6, 9, 10.
         result, _ = train(tmp_path / "run", *settings)
@@ -228,7 +235,12 @@ def test_the_validation_split_has_no_say(tmp_path, train):
         if event["event"] == "start":
             training.corpus.__dict__["validation"] = np.random.default_rng(0).integers(0, 14, 120).astype(np.uint8)
 
-    settings = ("recipe.steps=24", "recipe.evaluate_every=2", "recipe.average=0.9", "recipe.optimizer.learning_rate=0.1")
+    settings = (
+        "recipe.steps=24",
+        "recipe.evaluate_every=2",
+        "recipe.average=0.9",
+        "recipe.optimizer.learning_rate=0.1",
+    )
     honest, _ = train(tmp_path / "honest", *settings)
     made = session.Session.__init__
 

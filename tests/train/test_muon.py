@@ -78,9 +78,7 @@ def test_equals_torchs_muon_step_by_step(options, precision, monkeypatch):
 def test_float32_newton_schulz_is_closer_than_bfloat16():
     stack = torch.randn(3, 29, 31)
     exact = torch.stack([orthogonalised_in_float64(matrix) for matrix in stack])
-    errors = {
-        d: float((newton_schulz(stack, dtype=d) - exact).abs().max()) for d in (torch.float32, torch.bfloat16)
-    }
+    errors = {d: float((newton_schulz(stack, dtype=d) - exact).abs().max()) for d in (torch.float32, torch.bfloat16)}
     assert errors[torch.float32] < 1e-5 < errors[torch.bfloat16] < 0.05
 
 

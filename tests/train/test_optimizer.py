@@ -31,7 +31,12 @@ SETTINGS = [
     ("tied=false", "head_bias=true"),
     ("position=learned",),
     ("position=t5",),
-    ("block.attention.bias=true", "block.norm=layer", "block.attention.output_bias=true", "block.feed_forward.bias=true"),
+    (
+        "block.attention.bias=true",
+        "block.norm=layer",
+        "block.attention.output_bias=true",
+        "block.feed_forward.bias=true",
+    ),
 ]
 
 
@@ -77,9 +82,16 @@ def test_settings_reach_adamw(small):
 @pytest.mark.parametrize("split", [True, False])
 def test_settings_reach_muon(small, split):
     model = made(small, "block.attention.num_kv_heads=1")
-    muon = make_optimizer(model, Muon(momentum=0.8, nesterov=False, ns_steps=3, adjust="match_rms_adamw", split_qkv=split)).optimizers[0]
+    muon = make_optimizer(
+        model, Muon(momentum=0.8, nesterov=False, ns_steps=3, adjust="match_rms_adamw", split_qkv=split)
+    ).optimizers[0]
     group = muon.param_groups[0]
-    assert (group["momentum"], group["nesterov"], group["ns_steps"], group["adjust_lr"]) == (0.8, False, 3, "match_rms_adamw")
+    assert (group["momentum"], group["nesterov"], group["ns_steps"], group["adjust_lr"]) == (
+        0.8,
+        False,
+        3,
+        "match_rms_adamw",
+    )
     wanted = {id(block.attention.qkv.weight): [16, 8, 8] for block in model.blocks} if split else {}
     assert {id(weight): rows for weight, rows in muon.splits.items()} == wanted
 

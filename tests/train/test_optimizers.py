@@ -96,9 +96,7 @@ def test_adamw_is_fused_where_it_can_be():
 @pytest.mark.parametrize("fused", [True, False])
 def test_adamw_equals_the_formula_in_float64(fused):
     model = net(torch.float64)
-    optimizer = OptimizerSet(
-        adamw(decay_groups(model.named_parameters(), 0.2), 0.01, (0.8, 0.9), 1e-6, fused)
-    )
+    optimizer = OptimizerSet(adamw(decay_groups(model.named_parameters(), 0.2), 0.01, (0.8, 0.9), 1e-6, fused))
     expected = {name: p.detach().clone() for name, p in model.named_parameters()}
     first = {name: torch.zeros_like(p) for name, p in expected.items()}
     second = {name: torch.zeros_like(p) for name, p in expected.items()}
@@ -226,9 +224,7 @@ def test_state_of_something_else_is_refused_and_changes_nothing():
     train_once(model, optimizer, 1)
     tensors, scalars = optimizer.tensors(), optimizer.scalars()
     before = {name: tensor.clone() for name, tensor in tensors.items()}
-    foreign = {
-        f"optimizer.gone.{name.rpartition('.')[2]}": tensor for name, tensor in list(tensors.items())[:1]
-    }
+    foreign = {f"optimizer.gone.{name.rpartition('.')[2]}": tensor for name, tensor in list(tensors.items())[:1]}
     missing = dict(list(tensors.items())[1:])
     misshapen = tensors | {"optimizer.up.weight.exp_avg": torch.zeros(7, 13)}
     for given, words in [

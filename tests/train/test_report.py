@@ -187,9 +187,7 @@ def test_a_whole_run_shows_its_numbers_commands_and_charts(make):
 def test_the_page_needs_nothing_from_elsewhere(make):
     page = make(whole_run(), RESULT)
     assert not {"script", "link", "img", "iframe", "object", "image"} & set(page.elements)
-    assert all(
-        value.startswith("#") for name, value in page.attributes if name in ("href", "src", "xlink:href")
-    )
+    assert all(value.startswith("#") for name, value in page.attributes if name in ("href", "src", "xlink:href"))
     assert "url(" not in page.source
     assert "@import" not in page.source
     # The name of SVG's namespace is the one address allowed; nothing is loaded from it.
@@ -219,9 +217,7 @@ def test_text_from_outside_stays_text(make):
         "run": HOSTILE,
         "machine": START["machine"] | {"processor": HOSTILE},
     }
-    events.insert(
-        3, {"event": "skip", "step": 2, "seconds": 0.2, "reason": HOSTILE, "loss": 9.0, "grad_norm": 3.0}
-    )
+    events.insert(3, {"event": "skip", "step": 2, "seconds": 0.2, "reason": HOSTILE, "loss": 9.0, "grad_norm": 3.0})
     events.append({"event": "sample", "step": 29, "seconds": 3.0, "text": HOSTILE})
     config = override(nano(), "recipe.data=<b>&", "name=<i>")
     page = make(events, RESULT, config, data={"name": HOSTILE, "origin": HOSTILE, "sha256": HOSTILE})
@@ -276,9 +272,7 @@ def test_text_from_outside_stays_text(make):
 )
 def test_a_run_in_any_state_has_a_page(make, events):
     page = make(events, data={})
-    svg_numbers = " ".join(
-        str(value) for name, value in page.attributes if name in ("d", "x", "y", "x1", "y1")
-    )
+    svg_numbers = " ".join(str(value) for name, value in page.attributes if name in ("d", "x", "y", "x1", "y1"))
     assert "nan" not in svg_numbers
     assert "inf" not in svg_numbers
     assert "The model" in page.words

@@ -33,9 +33,7 @@ def test_a_line_breaks_where_a_value_is_no_number():
 
 
 def test_a_logarithmic_axis_is_even_in_factors():
-    heights = re.findall(
-        r"[\d.]+ ([\d.]+)", path(chart([0, 5, 10], [0.1, 1, 10], y_range=(0.1, 10), log=True))
-    )
+    heights = re.findall(r"[\d.]+ ([\d.]+)", path(chart([0, 5, 10], [0.1, 1, 10], y_range=(0.1, 10), log=True)))
     assert [float(height) for height in heights] == [HEIGHT, HEIGHT / 2, 0]
 
 

@@ -111,7 +111,9 @@ def test_more_steps_on_resume_and_they_stay(tmp_path, train):
     assert longer["steps"] == 8
     rest, _ = train(tmp_path / "run", resume=True)
     assert rest["steps"] == 10, "the new length must be remembered"
-    rates = [line["rate_factor"] for line in MetricsLog(tmp_path / "run/metrics.jsonl").read() if line["event"] == "step"]
+    rates = [
+        line["rate_factor"] for line in MetricsLog(tmp_path / "run/metrics.jsonl").read() if line["event"] == "step"
+    ]
     assert rates[5] < rates[6], "the schedule is that of 10 steps from there on"
 
 
@@ -215,5 +217,8 @@ def test_whether_to_compile_does_not_depend_on_how_far_a_run_is(small):
     assert compile_wanted(small("recipe.steps=3", "recipe.compile=on").recipe, cpu)
     assert not compile_wanted(small("recipe.steps=9999", "recipe.compile=off").recipe, cpu)
     assert not compile_wanted(small("recipe.steps=1499", "recipe.compile=auto").recipe, cpu)
-    able = {compile_wanted(small(f"recipe.{long}", "recipe.compile=auto").recipe, cpu) for long in ("steps=1500", "minutes=4")}
+    able = {
+        compile_wanted(small(f"recipe.{long}", "recipe.compile=auto").recipe, cpu)
+        for long in ("steps=1500", "minutes=4")
+    }
     assert len(able) == 1

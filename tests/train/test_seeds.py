@@ -24,9 +24,7 @@ def reference(*parts):
     return int(mixed[0] >> np.uint64(1))
 
 
-@pytest.mark.parametrize(
-    "parts", [(0, 0, 0, 0), (1337, 0, 0, 0), (1337, 2551, 3, 1), (2**63 + 5, 10**9, 7, 8)]
-)
+@pytest.mark.parametrize("parts", [(0, 0, 0, 0), (1337, 0, 0, 0), (1337, 2551, 3, 1), (2**63 + 5, 10**9, 7, 8)])
 def test_the_seed_is_the_formula_and_never_changes(parts):
     assert step_seed(*parts) == reference(*parts)
 
@@ -46,9 +44,7 @@ def test_all_seeds_of_a_grid_differ_in_63_bits_and_nearly_all_in_the_low_32():
 
 
 def test_arguments_do_not_stand_for_each_other():
-    assert (
-        len({step_seed(2, 3, 5, 7), step_seed(3, 2, 5, 7), step_seed(2, 5, 3, 7), step_seed(2, 3, 7, 5)}) == 4
-    )
+    assert len({step_seed(2, 3, 5, 7), step_seed(3, 2, 5, 7), step_seed(2, 5, 3, 7), step_seed(2, 3, 7, 5)}) == 4
 
 
 def test_one_bit_of_any_argument_turns_half_of_the_bits():

@@ -26,7 +26,9 @@ class Verb:
 
 def common_options(parser: argparse.ArgumentParser) -> None:
     """`--json` and `--set`, the same in every verb."""
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object, the last line of stdout")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as one JSON object, the last line of stdout"
+    )
     parser.add_argument(
         "--set",
         dest="settings",

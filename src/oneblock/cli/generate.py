@@ -27,22 +27,14 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="what the text begins with; repeat it for several texts at once (default: a new line)",
     )
-    parser.add_argument(
-        "--tokens", type=at_least(1), default=300, metavar="N", help="how many to make (default: 300)"
-    )
+    parser.add_argument("--tokens", type=at_least(1), default=300, metavar="N", help="how many to make (default: 300)")
     parser.add_argument(
         "--temperature", type=float, default=0.8, help="0 takes the likeliest token each time (default: 0.8)"
     )
     parser.add_argument("--top-k", type=int, metavar="K", help="only the K likeliest tokens")
-    parser.add_argument(
-        "--top-p", type=float, metavar="P", help="only the fewest tokens that together reach P"
-    )
-    parser.add_argument(
-        "--seed", type=int, help="the same seed gives the same text (default: a new one, printed)"
-    )
-    parser.add_argument(
-        "--no-cache", action="store_true", help="compute every token anew from the whole text"
-    )
+    parser.add_argument("--top-p", type=float, metavar="P", help="only the fewest tokens that together reach P")
+    parser.add_argument("--seed", type=int, help="the same seed gives the same text (default: a new one, printed)")
+    parser.add_argument("--no-cache", action="store_true", help="compute every token anew from the whole text")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

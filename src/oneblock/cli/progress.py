@@ -63,7 +63,8 @@ class Display:
         machine = event["machine"]
         where = machine.get("accelerator") or f"{machine.get('processor')}, {machine.get('threads')} threads"
         how = f"{event['precision']}{', compiled' if event['compiled'] else ''}"
-        self.say(f"{event['name']}: {event['parameters']:,} parameters, {event['flops_per_token'] / 1e6:.1f} MFLOP a token")
+        size, work = event["parameters"], event["flops_per_token"] / 1e6
+        self.say(f"{event['name']}: {size:,} parameters, {work:.1f} MFLOP a token")
         self.say(f"machine: {where}; {how}; matrix peak {event['peak_flops'] / 1e12:.2f} TFLOP/s")
         self.say(f"data: {event['data']}")
         self.say(f"run: {event['run']}")
@@ -87,7 +88,10 @@ class Display:
         self.losses.append(event["loss"])
         words = self._words(event)
         if self.live:
-            self.progress.update(self.task, completed=event["step"], total=self.total, description=f"step {event['step']}", words=words)
+            description = f"step {event['step']}"
+            self.progress.update(
+                self.task, completed=event["step"], total=self.total, description=description, words=words
+            )
         elif time.perf_counter() - self.last_plain > PLAIN_EVERY or event["step"] == self.total:
             self.last_plain = time.perf_counter()
             self.say(f"step {event['step']}{f'/{self.total}' if self.total else ''}  {words}")

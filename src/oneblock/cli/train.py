@@ -104,7 +104,9 @@ def _begun(args: argparse.Namespace) -> Run:
     run = Run.open(args.out)
     name = run.read_json(CONFIG).get("name")
     if args.preset is not None and presets.preset(args.preset).name != name:
-        raise RunError(f"{args.out} is a run of {name}, not of {args.preset}; leave the preset out, or choose another --out")
+        raise RunError(
+            f"{args.out} is a run of {name}, not of {args.preset}; leave the preset out, or choose another --out"
+        )
     return run
 
 
@@ -154,7 +156,7 @@ def _words(result: dict[str, Any]) -> None:
         say(f"{taken}; {speed}")
     else:
         say(f"{taken}; all steps were taken before, to go further: {go_on} --steps N")
-    say(f"report: {result['run']}/report.html\nnext:   oneblock generate {result['run']} --prompt \"ROMEO:\"")
+    say(f'report: {result["run"]}/report.html\nnext:   oneblock generate {result["run"]} --prompt "ROMEO:"')
 
 
 def _is_number(value: float | None) -> bool:

@@ -42,7 +42,7 @@ def nano() -> Config:
         optimizer=Muon(learning_rate=0.02, rest=AdamW(learning_rate=3e-3)),
         schedule=Cosine(warmup=100, final=0.05),
         average=0.998,
-        refit=0.3,
+        refit=1.0,
     )
     return Config(name="nano", model=model, recipe=recipe)
 

@@ -10,7 +10,7 @@ from oneblock.config.part import Part, choice, count, flag, non_negative, option
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Part):
-    """Adam with decoupled weight decay on matrices (embeddings too, if `decay_embeddings`), none on gains and biases."""
+    """Adam with decoupled weight decay on matrices (tables too, if `decay_embeddings`), none on gains and biases."""
 
     learning_rate: float = positive(1e-3)
     beta1: float = share(0.9)
@@ -97,7 +97,7 @@ class Recipe(Part):
     schedule: Schedule = option(SCHEDULES, Cosine())
     clip: float | None = positive(1.0)
     average: float | None = share(None)
-    refit: float = share(0.0)
+    refit: float = share(0.0, inclusive=True)
     input_noise: float = share(0.0)
     seed: int = count(0, minimum=0)
     precision: str = choice("auto", "auto", "float32", "bfloat16")

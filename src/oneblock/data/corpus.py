@@ -72,8 +72,7 @@ class Corpus:
         if smallest > 1:
             remedy += f", or a context of at most {smallest - 1}"
         raise DataError(
-            f"{self.name} is too short for a context of {context}: "
-            f"each split needs {wanted} tokens, {named}. {remedy}"
+            f"{self.name} is too short for a context of {context}: each split needs {wanted} tokens, {named}. {remedy}"
         )
 
 
@@ -143,9 +142,7 @@ def _in_memory(text: Text, tokenizer: str | Tokenizer, shares: tuple[float, floa
     )
 
 
-def _memory_mapped(
-    found: Source, tokenizer: str | Tokenizer, shares: tuple[float, float], cache: Path
-) -> Corpus:
+def _memory_mapped(found: Source, tokenizer: str | Tokenizer, shares: tuple[float, float], cache: Path) -> Corpus:
     sha256 = found.sha256()
     text: Text | None = None
 

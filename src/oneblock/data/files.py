@@ -68,13 +68,11 @@ def decode(raw: bytes, where: str) -> str:
     """UTF-8 bytes as text, without a byte-order mark and with every line end (CRLF, CR) as a newline."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(
-            f"{where} is UTF-16 text, and only UTF-8 is read. "
-            f"Convert it: iconv -f utf-16 -t utf-8 {where} > utf8.txt"
+            f"{where} is UTF-16 text, and only UTF-8 is read. Convert it: iconv -f utf-16 -t utf-8 {where} > utf8.txt"
         )
     if (offset := raw.find(b"\0")) >= 0:
         raise DataError(
-            f"{where} is a binary file: a NUL byte at offset {offset}. "
-            "Give plain UTF-8 text (.txt, .md, source code)"
+            f"{where} is a binary file: a NUL byte at offset {offset}. Give plain UTF-8 text (.txt, .md, source code)"
         )
     try:
         text = raw.decode("utf-8")

@@ -87,9 +87,7 @@ def stream(
     if seed is not None:
         _check_count("seed", seed, 0)
     if stop is not None and not (type(stop) is int and 0 <= stop < model.config.vocab_size):
-        raise GenerateError(
-            f"stop={stop!r} must be one of the tokens, 0…{model.config.vocab_size - 1}, or None"
-        )
+        raise GenerateError(f"stop={stop!r} must be one of the tokens, 0…{model.config.vocab_size - 1}, or None")
     if prefill_chunk is not None:
         _check_count("prefill_chunk", prefill_chunk, 1)
     if compile and not use_cache:
@@ -166,9 +164,7 @@ def _check_shape(tokens: Tensor) -> None:
             "one text is tokens[None]"
         )
     if tokens.numel() == 0:
-        raise GenerateError(
-            f"tokens of shape {tuple(tokens.shape)} are empty; give every row at least one token"
-        )
+        raise GenerateError(f"tokens of shape {tuple(tokens.shape)} are empty; give every row at least one token")
 
 
 def _check_ids(tokens: Tensor, vocab_size: int) -> None:

@@ -38,9 +38,7 @@ class Sampling:
                 f"top_k={self.top_k!r} must be a whole number of at least 1, or None (all tokens); try 50"
             )
         if self.top_p is not None and (not _is_number(self.top_p) or not 0 < self.top_p <= 1):
-            raise GenerateError(
-                f"top_p={self.top_p!r} must be above 0 and at most 1, or None (all tokens); try 0.95"
-            )
+            raise GenerateError(f"top_p={self.top_p!r} must be above 0 and at most 1, or None (all tokens); try 0.95")
 
     def choose(self, logits_BV: Tensor, chance_B: Tensor | None) -> Tensor:
         """Token ids for chances drawn evenly from [0, 1); −1 where the logits are NaN, +∞ or all −∞.

@@ -31,9 +31,7 @@ def last_logits(model: Any, tokens_BT: Tensor, padding_BT: Tensor | None, cache:
     return logits_B1V.squeeze(1)
 
 
-def prefill(
-    model: Any, tokens_BT: Tensor, padding_BT: Tensor | None, cache: Cache, chunk: int | None = None
-) -> Tensor:
+def prefill(model: Any, tokens_BT: Tensor, padding_BT: Tensor | None, cache: Cache, chunk: int | None = None) -> Tensor:
     """Read a text into an empty cache, `chunk` tokens at a time (None: at once); what follows, B × V."""
     length = tokens_BT.shape[1]
     chunk = chunk or length
@@ -157,7 +155,7 @@ def record(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
     What it reads and writes must stay where it is, and running it twice must be as good as once.
     """
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):

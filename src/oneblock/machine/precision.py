@@ -46,9 +46,7 @@ def _cpu_has_bfloat16() -> bool:
         return True
     if _reports(torch.cpu, "_is_avx512_supported") or _reports(torch.cpu, "_is_avx2_supported"):
         return False
-    return _reports(torch.backends.mkldnn, "is_available") and _reports(
-        torch.ops.mkldnn, "_is_mkldnn_bf16_supported"
-    )
+    return _reports(torch.backends.mkldnn, "is_available") and _reports(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")
 
 
 def _reports(owner: object, name: str) -> bool:

@@ -69,9 +69,7 @@ class Decoder(nn.Module):
         self.slots: list[tuple[int, int]] = []
         for layer in range(config.num_layers):
             option = config.block(layer)
-            block = make_block(
-                option, config.width, position=config.position, first_slot=len(self.slots), fused=fused
-            )
+            block = make_block(option, config.width, position=config.position, first_slot=len(self.slots), fused=fused)
             self.blocks.append(block)
             attention = option.attention
             slot = (attention.num_groups, attention.width_of_head(config.width))

@@ -50,7 +50,7 @@ class Cache:
         if self.length + new > self.capacity:
             raise ContextOverflow(
                 f"the cache holds {self.capacity} positions: {self.length} are filled and {new} more were given; "
-                f"make a larger one (model.cache(batch, capacity={self.length + new})) or start anew from a shorter text"
+                f"make a larger one (model.cache(batch, capacity={self.length + new})) or begin again with less"
             )
         if padding_BT is None and self.padding is None:
             return None

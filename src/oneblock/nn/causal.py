@@ -56,9 +56,7 @@ def _forward(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, scale: float) -> tu
     assert kernels is not None
     inputs = [_in_place(x) for x in (q_BHTK, k_BHTK, v_BHTK)]
     out_BHTK, logsum_BHT = _empty(q_BHTK), q_BHTK.new_empty(q_BHTK.shape[:3], dtype=torch.float32)
-    kernels.attention_forward(
-        Shape(*q_BHTK.shape), scale, *map(view, inputs), view(out_BHTK), logsum_BHT.data_ptr()
-    )
+    kernels.attention_forward(Shape(*q_BHTK.shape), scale, *map(view, inputs), view(out_BHTK), logsum_BHT.data_ptr())
     return out_BHTK, logsum_BHT
 
 

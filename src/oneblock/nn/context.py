@@ -66,9 +66,7 @@ class Context:
 
     def distance(self) -> Tensor:
         """Query position − key position, T × S or B × T × S."""
-        return self.once(
-            "distance", lambda: self.positions.unsqueeze(-1) - self.key_positions.unsqueeze(-2)
-        )
+        return self.once("distance", lambda: self.positions.unsqueeze(-1) - self.key_positions.unsqueeze(-2))
 
     def visible(self, window: int | None) -> Mask:
         """The mask of an attention with that window (itself included), or with none."""

@@ -94,9 +94,7 @@ def load_checkpoint(folder: Path, step: int | None = None) -> Checkpoint:
                 except FileNotFoundError as error:
                     reason = f"{Path(str(error.filename)).name} vanished"
                 else:
-                    return Checkpoint(
-                        step=_step(path), tensors=tensors, state=state, path=path, skipped=tuple(skipped)
-                    )
+                    return Checkpoint(step=_step(path), tensors=tensors, state=state, path=path, skipped=tuple(skipped))
             skipped.append((path, reason))
         if all(path.exists() for path, _ in skipped):
             break

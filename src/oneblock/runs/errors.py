@@ -32,8 +32,7 @@ def storing(what: str, path: Path, num_bytes: int, consequence: str) -> Iterator
     except OSError as error:
         reason = error.strerror or str(error)
         raise RunError(
-            f"cannot save {what} at {path}: {reason}. "
-            f"It needs {in_words(num_bytes)}; {_free(path)}. {consequence}"
+            f"cannot save {what} at {path}: {reason}. It needs {in_words(num_bytes)}; {_free(path)}. {consequence}"
         ) from error
 
 

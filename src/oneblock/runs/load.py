@@ -51,9 +51,7 @@ def _weights(run: Run) -> tuple[dict[str, Tensor], Path]:
         return tensors, run.path / "weights"
     checkpoint = load_checkpoint(run.path)
     found = {
-        name.removeprefix(OF_MODEL): tensor
-        for name, tensor in checkpoint.tensors.items()
-        if name.startswith(OF_MODEL)
+        name.removeprefix(OF_MODEL): tensor for name, tensor in checkpoint.tensors.items() if name.startswith(OF_MODEL)
     }
     return found, checkpoint.path
 

@@ -54,8 +54,7 @@ class RunLock:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
             raise RunError(
-                f"{self.path.parent} is being written by {holder}; "
-                "wait for it, stop it, or choose another --out"
+                f"{self.path.parent} is being written by {holder}; wait for it, stop it, or choose another --out"
             ) from None
         except OSError:
             os.close(descriptor)

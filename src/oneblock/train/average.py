@@ -24,9 +24,7 @@ class WeightAverage:
     Polyak & Juditsky 1992; the warm-up keeps the random start from lingering in the average.
     """
 
-    def __init__(
-        self, named_parameters: Iterable[tuple[str, Tensor]], decay: float, warmup: bool = True
-    ) -> None:
+    def __init__(self, named_parameters: Iterable[tuple[str, Tensor]], decay: float, warmup: bool = True) -> None:
         if not 0.0 <= decay < 1.0:
             raise ConfigError("decay", decay, "must be at least 0 and less than 1")
         self.decay, self.warmup, self.num_updates = decay, warmup, 0
@@ -116,6 +114,5 @@ def _check_same_names(given: Iterable[str], wanted: Iterable[str]) -> None:
     missing, extra = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
     if missing or extra:
         raise OneblockError(
-            f"averaged weights and model differ: missing {missing[:3]}, not in the model {extra[:3]}; "
-            f"{_REMEDY}"
+            f"averaged weights and model differ: missing {missing[:3]}, not in the model {extra[:3]}; {_REMEDY}"
         )

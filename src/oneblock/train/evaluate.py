@@ -36,9 +36,7 @@ def evaluate(
         for inputs, targets, valid in evaluation_windows(tokens, context, batch_size):
             # A row without a target would only cost time.
             rows = int(valid.any(1).sum())
-            x, y, v = (
-                torch.from_numpy(np.ascontiguousarray(a[:rows])).to(device) for a in (inputs, targets, valid)
-            )
+            x, y, v = (torch.from_numpy(np.ascontiguousarray(a[:rows])).to(device) for a in (inputs, targets, valid))
             total += float(cross_entropy(forward(x), y, v)) * int(v.sum())
             count += int(v.sum())
     finally:

@@ -154,7 +154,8 @@ class Loop:
     def refitting(self, step: int) -> bool:
         """Whether a step is one of the last ones, which learn the held-out end too (`recipe.refit`)."""
         horizon = self.parts.horizon
-        return horizon is not None and step >= horizon.steps * (1 - self.recipe.refit)
+        # Before the horizon is measured, only a refit from the first step on is known to have begun.
+        return self.recipe.refit == 1 or (horizon is not None and step >= horizon.steps * (1 - self.recipe.refit))
 
     @functools.cached_property
     def whole(self) -> Any:
@@ -214,7 +215,7 @@ class Loop:
             return f"(no text: {error})"
 
     def evaluate(self) -> None:
-        """Both sets of weights on the selection split; the better one on the whole validation split, and kept if best."""
+        """Both sets of weights on the selection split; the better ones on the whole validation split, kept if best."""
         parts, count = self.parts, self.parts.count
         if self.refitting(count.step - 1):
             self._evaluate_refit()
@@ -274,9 +275,7 @@ class Loop:
         pieces = excerpts(tokens, len(self.corpus.validation)) if split == "train" else [tokens]
         total = sum(
             (len(piece) - 1)
-            * evaluate(
-                self.parts.model, piece, context=self.context, precision=precision or self.gradients.precision
-            )
+            * evaluate(self.parts.model, piece, context=self.context, precision=precision or self.gradients.precision)
             for piece in pieces
         )
         return total / sum(len(piece) - 1 for piece in pieces)

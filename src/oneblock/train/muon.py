@@ -127,9 +127,7 @@ class Muon(torch.optim.Optimizer):
                 )
 
 
-def newton_schulz(
-    stack_NRC: Tensor, steps: int = 5, eps: float = 1e-7, dtype: torch.dtype = torch.float32
-) -> Tensor:
+def newton_schulz(stack_NRC: Tensor, steps: int = 5, eps: float = 1e-7, dtype: torch.dtype = torch.float32) -> Tensor:
     """Bring the singular values of each matrix near 1 and keep its singular vectors.
 
     X ← U / max(‖U‖_F, eps);  `steps` times:  A = X·Xᵀ,  X ← a·X + (b·A + c·A²)·X,  (a, b, c) = COEFFICIENTS

@@ -14,9 +14,7 @@ from oneblock.train.optimizers import OptimizerSet, adamw, decay_groups, hidden_
 
 def tables(model: nn.Module) -> set[int]:
     """The ids of embeddings and position tables: rows that are looked up."""
-    found = [
-        module.weight for module in model.modules() if isinstance(module, nn.Embedding | Learned | T5Bias)
-    ]
+    found = [module.weight for module in model.modules() if isinstance(module, nn.Embedding | Learned | T5Bias)]
     return {id(weight) for weight in found}
 
 
@@ -24,9 +22,7 @@ def make_optimizer(model: nn.Module, option: Optimizer) -> OptimizerSet:
     """AdamW on everything, or Muon on the blocks' matrices and AdamW on the rest."""
     if isinstance(option, AdamW):
         return OptimizerSet(_adamw(model, list(model.named_parameters()), option))
-    outside = tables(model) | {
-        id(p) for name, p in model.named_parameters() if not name.startswith("blocks.")
-    }
+    outside = tables(model) | {id(p) for name, p in model.named_parameters() if not name.startswith("blocks.")}
     hidden, rest = hidden_matrices(model.named_parameters(), outside)
     optimizers: list[torch.optim.Optimizer] = [_muon(model, hidden, option)]
     if rest:

@@ -99,9 +99,7 @@ class Session:
             input_noise=recipe.input_noise,
             seed=recipe.seed,
         )
-        self.loop = Loop(
-            config, corpus, run, self.parts, self.gradients, listen=listen, stop=stop, sample=self._sample
-        )
+        self.loop = Loop(config, corpus, run, self.parts, self.gradients, listen=listen, stop=stop, sample=self._sample)
         if resume:
             self._resume()
         self.compiled = compile_wanted(recipe, self.device)
@@ -225,9 +223,7 @@ class Session:
         kept = self.parts.count.kept
         prompt = torch.from_numpy(self.corpus.selection[:1].astype("int64"))[None].to(self.device)
         with self.loop.weights(kept.averaged if kept else False):
-            ids = generate(
-                self.model, prompt, max_new_tokens=SAMPLE_TOKENS, temperature=SAMPLE_TEMPERATURE, seed=0
-            )
+            ids = generate(self.model, prompt, max_new_tokens=SAMPLE_TOKENS, temperature=SAMPLE_TEMPERATURE, seed=0)
         return tokenizer.decode(ids[0, 1:].tolist())
 
 

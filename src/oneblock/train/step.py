@@ -58,7 +58,7 @@ class Gradients:
 
     def _noised(self, inputs_BT: Tensor) -> Tensor:
         replaced = torch.rand(inputs_BT.shape, device=self.device) < self.input_noise
-        vocab = self.model.config.vocab_size  # type: ignore[union-attr]
+        vocab: int = self.model.config.vocab_size  # type: ignore[union-attr, assignment]
         return torch.where(replaced, torch.randint_like(inputs_BT, vocab), inputs_BT)
 
     def compile(self, inputs: Tensor, targets: Tensor, tell: Callable[..., Any]) -> bool:
@@ -66,7 +66,8 @@ class Gradients:
 
         torch.compile has given NaN gradients on CPUs with a correct forward pass, so every compiled run is checked.
         """
-        tell("compiling", words="compiling: about a minute, once; then each step is faster (off: --set recipe.compile=off)")
+        words = "compiling: about a minute, once; then each step is faster (off: --set recipe.compile=off)"
+        tell("compiling", words=words)
         began = time.perf_counter()
         pieces = inputs.chunk(self.accumulation)[0], targets.chunk(self.accumulation)[0]
         compiled = torch.compile(self._loss, dynamic=False, options={"fallback_random": True})

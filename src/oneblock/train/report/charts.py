@@ -211,7 +211,5 @@ def _legend(series: Series) -> Markup:
     line = element("path", d="M1 6H23", class_="faint" if series.faint else None) if series.line else None
     mark = element("use", href=f"#mark-{series.mark}", x=12, y=6) if series.mark else None
     marks = element("g", mark, class_=f"marks {series.mark}") if mark else None
-    swatch = element(
-        "svg", line, marks, width=24, height=12, class_=f"swatch {series.color}", aria_hidden="true"
-    )
+    swatch = element("svg", line, marks, width=24, height=12, class_=f"swatch {series.color}", aria_hidden="true")
     return element("li", swatch, join(" ", series.label))

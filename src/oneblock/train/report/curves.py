@@ -115,9 +115,7 @@ def _loss_series(history: History) -> list[Series]:
     for key, name, color, shape in HELD_OUT:
         found = [event for event in history.evaluations if event.get(key) is not None]
         if found:
-            series.append(
-                Series(label=name, xs=_steps(found), ys=_column(found, key), color=color, shape=shape)
-            )
+            series.append(Series(label=name, xs=_steps(found), ys=_column(found, key), color=color, shape=shape))
     bad = [(x, y) for x, y in zip(steps, losses, strict=True) if not math.isfinite(y)]
     if bad:
         series.append(_crosses("loss that is no number", [x for x, _ in bad], [y for _, y in bad]))
@@ -205,9 +203,7 @@ def _described(series: Series) -> str:
     if not values:
         return ""
     first, lowest, last = label(values[0]), label(min(values)), label(values[-1])
-    return (
-        f"{series.label[:1].upper()}{series.label[1:]}: {first} first, {lowest} at the lowest, {last} last."
-    )
+    return f"{series.label[:1].upper()}{series.label[1:]}: {first} first, {lowest} at the lowest, {last} last."
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

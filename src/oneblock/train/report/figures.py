@@ -20,9 +20,7 @@ class Figure(NamedTuple):
     remark: str = ""
 
 
-def figures(
-    history: History, result: Mapping[str, Any], data: Mapping[str, Any], config: Config
-) -> list[Figure]:
+def figures(history: History, result: Mapping[str, Any], data: Mapping[str, Any], config: Config) -> list[Figure]:
     """The headline numbers, the most important one first."""
     return [
         *_validation(history, result, data, config),
@@ -40,9 +38,7 @@ def characters_per_token(data: Mapping[str, Any], config: Config) -> float | Non
     return float(known) if isinstance(known, (int, float)) and known > 0 else None
 
 
-def _validation(
-    history: History, result: Mapping[str, Any], data: Mapping[str, Any], config: Config
-) -> list[Figure]:
+def _validation(history: History, result: Mapping[str, Any], data: Mapping[str, Any], config: Config) -> list[Figure]:
     loss, remark = result.get("val_loss"), "nats per token, whole split, kept weights, float32"
     kept = history.kept
     if loss is None and kept is not None:
@@ -57,12 +53,8 @@ def _validation(
     return [
         Figure("Validation loss", number(loss, 4), remark),
         Figure("Perplexity", number(perplexity(loss), 3), "e to the validation loss"),
-        Figure(
-            f"Bits per {unit}", number(bits, 3), "" if per_character else "characters per token not known"
-        ),
-        Figure(
-            "Kept step", f"{step:,}" if step else "–", f"{averaged} weights, chosen on the selection split"
-        ),
+        Figure(f"Bits per {unit}", number(bits, 3), "" if per_character else "characters per token not known"),
+        Figure("Kept step", f"{step:,}" if step else "–", f"{averaged} weights, chosen on the selection split"),
     ]
 
 

@@ -20,9 +20,7 @@ def happenings(history: History) -> Markup:
     rows: list[Sequence[object]] = [_row(event) for event in shown]
     if len(rows) > MOST:
         left_out = len(rows) - MOST
-        rows[MOST // 2 : -MOST // 2] = [
-            ("…", "", f"{counted(left_out, 'more entry').replace('entrys', 'entries')}")
-        ]
+        rows[MOST // 2 : -MOST // 2] = [("…", "", f"{counted(left_out, 'more entry').replace('entrys', 'entries')}")]
     skips = sum(event["event"] == "skip" for event in history.happenings)
     rollbacks = sum(event["event"] == "rollback" for event in history.happenings)
     words = f"{counted(skips, 'step')} skipped, {counted(rollbacks, 'rollback')}."

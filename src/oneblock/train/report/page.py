@@ -43,9 +43,7 @@ def write_report(run: Run, config: Config) -> Path:
     return run.write_text("report.html", page(run, config, history, result, _read(run, "data.json")))
 
 
-def page(
-    run: Run, config: Config, history: History, result: Mapping[str, Any], data: Mapping[str, Any]
-) -> str:
+def page(run: Run, config: Config, history: History, result: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     """The whole page as HTML."""
     title = f"{config.name} on {data.get('name', config.recipe.data)}"
     body = element(
@@ -103,9 +101,7 @@ def _tiles(history: History, result: Mapping[str, Any], data: Mapping[str, Any],
     return element("dl", *tiles, class_="tiles")
 
 
-def _commands(
-    run: Run, config: Config, history: History, result: Mapping[str, Any], data: Mapping[str, Any]
-) -> Markup:
+def _commands(run: Run, config: Config, history: History, result: Mapping[str, Any], data: Mapping[str, Any]) -> Markup:
     where = shlex.quote(str(history.start.get("run") or run.path))
     resume = f"oneblock train --resume --out {where}"
     if result.get("finished"):
@@ -126,9 +122,7 @@ def _prompt(history: History, data: Mapping[str, Any]) -> str:
     """The beginning of a text it wrote, whose characters it surely knows."""
     if data.get("name") == "shakespeare" or not history.samples:
         return '"ROMEO:"'
-    words = [
-        line.strip() for line in str(history.samples[-1]["text"]).splitlines() if line.strip().isprintable()
-    ]
+    words = [line.strip() for line in str(history.samples[-1]["text"]).splitlines() if line.strip().isprintable()]
     return shlex.quote(next((line[:16].strip() for line in words if line), "…"))
 
 
@@ -148,9 +142,7 @@ def _curves(history: History, config: Config, kept: int | None) -> Markup:
     return section(
         "Curves over the steps",
         *(charts or [element("p", "There is no finite loss to draw.", class_="soft")]),
-        _details(
-            f"{counted(len(history.evaluations), 'evaluation')} as numbers", table(names, rows, numbers=4)
-        )
+        _details(f"{counted(len(history.evaluations), 'evaluation')} as numbers", table(names, rows, numbers=4))
         if rows
         else element("p", "No evaluation yet.", class_="soft"),
     )
@@ -160,9 +152,7 @@ def _samples(history: History) -> Markup | None:
     if not history.samples:
         return None
     texts = [
-        join(
-            element("h3", f"Step {event['step']:,}"), element("pre", str(event.get("text"))[:MOST_CHARACTERS])
-        )
+        join(element("h3", f"Step {event['step']:,}"), element("pre", str(event.get("text"))[:MOST_CHARACTERS]))
         for event in even(history.samples, MOST_SAMPLES)
     ]
     return section("What it writes as it learns", *texts)
