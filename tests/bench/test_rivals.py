@@ -3,10 +3,11 @@
 import pytest
 
 from oneblock.bench import rivals
-from oneblock.bench.job import BenchError
+from oneblock.bench.job import BenchError, without_dropout
 from oneblock.config import override, presets
 
-NANO = presets.preset("nano").model
+PLAIN = without_dropout(presets.preset("nano"))
+NANO = PLAIN.model
 
 
 @pytest.mark.parametrize("kind", ["train", "generate"])
@@ -65,7 +66,7 @@ def test_the_plain_shapes_can_be_expressed(rival):
     ],
 )
 def test_what_no_rival_has_is_named(setting, named):
-    model = override(presets.preset("nano"), setting).model
+    model = override(PLAIN, setting).model
     for rival in (rivals.NANOGPT, rivals.HF, rivals.X_TRANSFORMERS):
         with pytest.raises(BenchError, match=named):
             rivals.check_expressible(rival, model)
@@ -77,3 +78,16 @@ def test_grouped_queries_are_beyond_nanogpt_alone():
         rivals.check_expressible(rivals.NANOGPT, model)
     rivals.check_expressible(rivals.HF, model)
     rivals.check_expressible(rivals.X_TRANSFORMERS, model)
+
+
+def test_every_dropout_is_turned_off():
+    wet = override(
+        presets.preset("nano"),
+        *("block.dropout=0.1", "block.attention.dropout=0.1", "block.feed_forward.dropout=0.1"),
+        *("embedding_dropout=0.1", "block.attention_only.dropout=0.2", "block.feed_forward_only.dropout=0.3"),
+    )
+    with pytest.raises(BenchError, match="dropout"):
+        rivals.check_expressible(rivals.HF, wet.model)
+    dry = without_dropout(wet).model
+    rivals.check_expressible(rivals.HF, dry)
+    assert {dry.blocks[0].only(name).dropout for name in ("attention", "feed_forward")} == {0}

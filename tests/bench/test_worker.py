@@ -8,7 +8,7 @@ import torch
 
 from oneblock.bench import measure as measuring
 from oneblock.bench import ours, worker
-from oneblock.bench.job import Arm, BenchError, Job, job_from_dict
+from oneblock.bench.job import Arm, BenchError, Job, job_from_dict, without_dropout
 from oneblock.bench.measure import measure
 from oneblock.config import override, presets
 
@@ -51,7 +51,7 @@ class GPT(nn.Module):
 
 def tiny(kind="train", path=None):
     config = override(
-        presets.preset("nano"),
+        without_dropout(presets.preset("nano")),
         "vocab_size=61",
         "width=64",
         "num_layers=2",

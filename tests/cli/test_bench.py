@@ -65,7 +65,7 @@ def test_the_job_is_what_was_asked(jobs):
     job, against, settings = jobs[0]
     assert (job.config.model.num_layers, job.config.model.context) == (3, 17)
     assert (job.batch, job.threads, job.seed, against) == (5, 1, 7, [])
-    assert settings["rounds"] == 5
+    assert settings["rounds"] == 5 and job.config.model.blocks[0].dropout == 0
     main(["bench", "generate"])
     job = jobs[1][0]
     assert (job.batch, job.prompt, job.new) == (1, 32, 200)

@@ -52,9 +52,9 @@ def test_runs_and_files_are_shown(capsys, tmp_path, name):
 
 
 def test_a_person_sees_drawing_and_figures(capsys):
-    status, out, _ = call(capsys, "nano")
+    status, out, _ = call(capsys, "gpt2")
     assert status == 0 and "\x1b" not in out
-    for words in ("block × 4", "⊕◄", "x = x + FFN(RMSNorm(x))", "3,164,672", "22,133,760", "4 KiB"):
+    for words in ("block × 12", "⊕◄", "x = x + FFN(LayerNorm(x))", "124,439,808", "855,166,464", "36 KiB"):
         assert words in out, words
     assert max(map(len, out.splitlines())) <= 80
 

@@ -310,3 +310,8 @@ def test_the_block_is_named_by_its_number_in_a_pattern():
 )
 def test_settings_that_are_valid_together_come_in_any_order(together):
     override(NANO, *together)
+
+
+def test_a_part_given_as_json_is_filled_up_and_can_be_changed_further():
+    config = override(NANO, 'block.attention={"num_heads": 8}', "block.attention.window=5")
+    assert (config.model.blocks[0].attention.num_heads, config.model.blocks[0].attention.window) == (8, 5)

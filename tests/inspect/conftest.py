@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from oneblock.config import Attention, Block, ConfigError, Decoder, override
+from oneblock.config import Attention, Block, Config, ConfigError, Decoder, Dense, RMSNorm, Rope, override
 
 V, D, CONTEXT = 13, 24, 11
 
@@ -69,6 +69,14 @@ def sample(count: int) -> list[Decoder]:
                 continue
         found.append(model)
     return found
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """A model of nano's size that stays as it is, whatever the preset becomes."""
+    block = Block(attention=Attention(num_heads=4), feed_forward=Dense(activation="relu2"), norm=RMSNorm())
+    model = Decoder(vocab_size=65, context=256, width=256, num_layers=4, blocks=(block,), position=Rope())
+    return Config(name="plain", model=model)
 
 
 @pytest.fixture(scope="session")

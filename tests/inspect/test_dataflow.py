@@ -74,12 +74,12 @@ STEPS = [
 
 @pytest.mark.parametrize("norm", ["layer", "rms", "partial_rms", "none"])
 @pytest.mark.parametrize("placement", ["pre", "post", "peri", "out", "none"])
-def test_every_layout_is_the_formula(norm, placement):
+def test_every_layout_is_the_formula(norm, placement, plain):
     for residual, steps, shared in itertools.product(RESIDUALS, STEPS, (False, True)):
         if shared and ("+" not in steps or placement not in ("pre", "peri")):
             continue
         config = override(
-            presets.nano(),
+            plain,
             f"block.norm={norm}", f"block.placement={placement}", f"block.residual={residual}",
             f"block.steps={steps}", f"block.shared_norm={str(shared).lower()}", "block.dropout=0.1",
         )  # fmt: skip
@@ -108,20 +108,20 @@ def kinds(row):
     return [box.kind for box in row]
 
 
-def test_what_stands_before_and_after():
+def test_what_stands_before_and_after(plain):
     flow = dataflow(all_presets.vaswani_decoder())
     assert kinds(flow.before) == ["end", "embedding", "scale"]
     assert kinds(flow.added) == ["position"] and kinds(flow.entry) == ["dropout"]
     assert kinds(flow.after) == ["head", "end"]  # post-norm: the stream is normed already
-    plain = override(
-        presets.nano(),
+    changed = override(
+        plain,
         "tied=false", "head_bias=true", "logit_soft_cap=30", "embedding_norm=layer", "position=none",
     )  # fmt: skip
-    flow = dataflow(plain)
+    flow = dataflow(changed)
     assert kinds(flow.before) == ["end", "embedding"] and not flow.added and kinds(flow.entry) == ["norm"]
     assert kinds(flow.after) == ["norm", "head", "scale", "end"]
     assert flow.after[1].details == ("256 × 65 + bias",)
-    assert "tied" in dataflow(presets.nano()).after[1].details[1]
+    assert "tied" in dataflow(plain).after[1].details[1]
     assert (flow.size, flow.answer) == ("B × T × 256", "B × T × 65")
 
 
@@ -129,12 +129,18 @@ def words(config, kind):
     return next(box.details for box in dataflow(config).boxes() if box.kind == kind)
 
 
-def test_words_of_attention_and_feed_forward():
+def test_words_of_attention_and_feed_forward(plain):
     config = override(
         presets.llama_nano(),
-        'block.attention={"num_heads": 8, "num_kv_heads": 2, "soft_cap": 50, "window": 128, "dropout": 0.1}',
-        'block.attention.position={"type": "rope", "fraction": 0.25}',
-        'block.attention.position.scaling={"type": "yarn", "factor": 4}',
+        "block.attention.num_heads=8",
+        "block.attention.num_kv_heads=2",
+        "block.attention.soft_cap=50",
+        "block.attention.window=128",
+        "block.attention.dropout=0.1",
+        "block.attention.position=rope",
+        "block.attention.position.fraction=0.25",
+        "block.attention.position.scaling=yarn",
+        "block.attention.position.scaling.factor=4",
         "block.attention.qk_norm=rms",
         "block.attention.qk_norm_over=all_heads",
         "block.feed_forward=geglu",
@@ -151,19 +157,19 @@ def test_words_of_attention_and_feed_forward():
         "dropout 0.1 on weights",
     )
     assert words(config, "feed_forward") == ("GEGLU", "256 → 688 → 256")
-    alone = override(presets.nano(), "block.attention.num_kv_heads=1", "position=alibi")
+    alone = override(plain, "block.attention.num_kv_heads=1", "position=alibi")
     assert words(alone, "attention") == ("4 heads × 64", "1 key/value head", "ALiBi")
 
 
-def test_a_pattern_names_its_layers():
-    pattern = override(presets.nano(), "blocks=2", "blocks.0.attention.window=64", "num_layers=5")
+def test_a_pattern_names_its_layers(plain):
+    pattern = override(plain, "blocks=2", "blocks.0.attention.window=64", "num_layers=5")
     titles = [block.title for block in dataflow(pattern).blocks]
     assert titles == ["block × 3 · layers 1, 3, 5", "block × 2 · layers 2, 4"]
-    assert dataflow(pattern).repeats and not dataflow(presets.nano()).repeats
-    equal = override(presets.nano(), "blocks=2")
+    assert dataflow(pattern).repeats and not dataflow(plain).repeats
+    equal = override(plain, "blocks=2")
     assert [block.title for block in dataflow(equal).blocks] == ["block × 4"]
     gemma = override(
-        presets.nano(),
+        plain,
         "num_layers=26", "blocks=6", "block.attention.window=64", "blocks.5.attention.window=none",
     )  # fmt: skip
     titles = [block.title for block in dataflow(gemma).blocks]

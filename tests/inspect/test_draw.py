@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from oneblock import override, presets
+from oneblock import override
 from oneblock.config import PRESETS, preset
 from oneblock.inspect.draw import draw
 
@@ -33,14 +33,14 @@ NANO = """\
 │                 ┌─────────┴─────────┐  │"""
 
 
-def test_a_drawing_as_it_is_seen():
-    lines = draw(presets.nano()).plain.splitlines()
+def test_a_drawing_as_it_is_seen(plain):
+    lines = draw(plain).plain.splitlines()
     assert lines[:19] == NANO.splitlines()[:19]
     assert lines[-1].strip() == "logits"
 
 
-def test_the_stream_is_cut_where_it_is_dropped():
-    lines = draw(override(presets.nano(), "block.residual=off")).plain.splitlines()
+def test_the_stream_is_cut_where_it_is_dropped(plain):
+    lines = draw(override(plain, "block.residual=off")).plain.splitlines()
     below = lines[next(number for number, line in enumerate(lines) if "✕ dropped" in line) + 1 :]
     column = lines[1].index("│")
     assert below[0][column] == " "
@@ -68,8 +68,8 @@ def test_every_line_of_every_box_is_there(models):
             assert box.name in drawing and all(line in drawing for line in wrapped(box))
 
 
-def test_colours_only_in_a_terminal():
+def test_colours_only_in_a_terminal(plain):
     for terminal in (True, False):
         out = io.StringIO()
-        Console(file=out, force_terminal=terminal, _environ={"TERM": "xterm"}).print(draw(presets.nano()))
+        Console(file=out, force_terminal=terminal, _environ={"TERM": "xterm"}).print(draw(plain))
         assert ("\x1b[" in out.getvalue()) == terminal

@@ -13,10 +13,10 @@ def test_a_long_formula_is_folded_before_its_additions():
     assert folded("x = Attention(x)", 3) == ["x = Attention(x)"]
 
 
-def test_each_block_of_a_pattern_has_its_formula():
+def test_each_block_of_a_pattern_has_its_formula(plain):
     one = ["x = x + Attention(RMSNorm(x))", "x = x + FFN(RMSNorm(x))"]
-    assert formula_lines(presets.nano().model) == one
-    two = override(presets.nano(), "blocks=2", "blocks.1.placement=post").model
+    assert formula_lines(plain.model) == one
+    two = override(plain, "blocks=2", "blocks.1.placement=post").model
     assert formula_lines(two) == [
         "block × 2 · layers 1, 3:", *one,
         "block × 2 · layers 2, 4:", "x = RMSNorm(x + Attention(x))", "x = RMSNorm(x + FFN(x))",

@@ -4,7 +4,7 @@ from itertools import combinations, pairwise
 
 import pytest
 
-from oneblock import override, presets
+from oneblock import override
 from oneblock.config import PRESETS, preset
 from oneblock.inspect.dataflow import dataflow
 from oneblock.inspect.draw import CELLS
@@ -20,9 +20,9 @@ def metrics(request):
 
 
 @pytest.fixture(scope="module")
-def every(models):
+def every(models, plain):
     many_layers = override(
-        presets.nano(),
+        plain,
         "num_layers=26", "blocks=6", "block.attention.window=64", "blocks.5.attention.window=none",
     ).model  # fmt: skip
     return [*(preset(name).model for name in PRESETS), many_layers, *models]
@@ -149,13 +149,13 @@ def down(picture, frame):
         ("none", "attention:B join:M feed_forward:B join:M"),
     ],
 )
-def test_norms_stand_in_their_places(placement, order, metrics):
-    picture = lay_out(dataflow(override(presets.nano(), f"block.placement={placement}")), metrics)
+def test_norms_stand_in_their_places(placement, order, metrics, plain):
+    picture = lay_out(dataflow(override(plain, f"block.placement={placement}")), metrics)
     assert down(picture, picture.frames[0]) == order
 
 
-def test_parallel_branches_stand_side_by_side():
-    config = override(presets.nano(), "block.steps=attention+feed_forward", "block.shared_norm=true")
+def test_parallel_branches_stand_side_by_side(plain):
+    config = override(plain, "block.steps=attention+feed_forward", "block.shared_norm=true")
     picture = lay_out(dataflow(config), PIXELS)
     boxes = {rect.box.kind: rect for rect in picture.rects[2:]}
     assert boxes["attention"].y == boxes["feed_forward"].y

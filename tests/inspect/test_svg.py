@@ -69,15 +69,15 @@ def test_it_says_what_the_model_is():
     assert any("context 64" in line for line in texts(ElementTree.fromstring(svg(presets.gpt2(), 64))))
 
 
-def test_names_are_escaped():
-    config = override(presets.nano(), "name=<b>&\"'")
+def test_names_are_escaped(plain):
+    config = override(plain, "name=<b>&\"'")
     assert "<b>&\"'" in "".join(texts(ElementTree.fromstring(svg(config))))
 
 
-def test_joins_and_stops():
+def test_joins_and_stops(plain):
     def count(drawing, kind):
         return sum(element.get("class") == kind for element in ElementTree.fromstring(drawing).iter())
 
     assert count(svg(presets.gpt2()), "join") == 3  # positions, attention, feed-forward
-    dropped = svg(override(presets.nano(), "block.residual=off"))
+    dropped = svg(override(plain, "block.residual=off"))
     assert (count(dropped, "join"), count(dropped, "stop")) == (0, 2)

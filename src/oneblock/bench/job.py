@@ -7,6 +7,7 @@ from typing import Any
 
 from oneblock.config.config import Config
 from oneblock.config.errors import OneblockError
+from oneblock.config.override import override
 from oneblock.config.serial import config_from_dict, to_dict
 
 TRAIN, GENERATE = "train", "generate"
@@ -68,3 +69,10 @@ class Arm:
     def to_dict(self) -> dict[str, Any]:
         """As JSON; `Arm(**…)` reads it."""
         return asdict(self)
+
+
+def without_dropout(config: Config) -> Config:
+    """The configuration with every dropout at 0: it would be a race of random numbers."""
+    parts = ("block", "block.attention", "block.feed_forward")
+    own = ("block.attention_only.dropout=none", "block.feed_forward_only.dropout=none")
+    return override(config, "embedding_dropout=0", *(f"{part}.dropout=0" for part in parts), *own)

@@ -73,10 +73,15 @@ def _how(result: dict[str, Any]) -> str:
         )
     else:
         what = (
-            f"batch {result['batch']} × {result['context']}, forward, backward, clipping, optimizer; "
+            f"batch {result['batch']} × {result['context']}, no dropout; forward, backward, clipping, "
+            f"optimizer (ours {_optimizer(result)}); "
             "error: the worst gradient against the model's own eager float32 one"
         )
     return (
         f"measured: {what}. Each arm a process of its own, one at a time, {result['rounds']} rounds of all "
         "in turn, one step dropped in each turn; ratios within a round, then their median (lowest – highest)."
     )
+
+
+def _optimizer(result: dict[str, Any]) -> str:
+    return next((arm["optimizer"] for arm in result["arms"] if "optimizer" in arm), "none")

@@ -64,9 +64,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def make_job(args: argparse.Namespace) -> Any:
     """The work that the arguments describe; an error where they do not go together."""
-    from oneblock.bench.job import GENERATE, Job
+    from oneblock.bench.job import GENERATE, Job, without_dropout
 
-    config = override(presets.preset(args.preset), *args.settings)
+    config = without_dropout(override(presets.preset(args.preset), *args.settings))
     if args.context is not None:
         config = override(config, f"context={args.context}")
     if args.kind != GENERATE:

@@ -142,7 +142,9 @@ def _plain_value(text: str, spec: Field[Any], hint: Any, current: Any) -> Any:
     if spec.name == "blocks":
         return _pattern(text, current)
     if isinstance(current, dict):
-        return dict(_json(text))
+        cls = _class_of(spec, hint, current)
+        assert cls is not None
+        return to_dict(from_dict(cls, _json(text)))
     if tuple in [getattr(kind, "__origin__", kind) for kind in allowed]:
         return [word.strip() for word in text.split(",") if word.strip()]
     return _scalar(text, allowed)

@@ -17,6 +17,7 @@ from oneblock.data.text import locate
 from oneblock.data.tokenizer import tokenizer_from_dict
 from oneblock.decoding.generate import generate
 from oneblock.inspect.statistics import flops_per_token
+from oneblock.machine.allocator import keep_memory
 from oneblock.machine.device import describe, pick_device
 from oneblock.machine.peak import matrix_peak
 from oneblock.machine.precision import pick_precision
@@ -85,6 +86,7 @@ class Session:
         stop: Stop = lambda: False,
         command: str = "",
     ) -> None:
+        keep_memory()
         self.config, self.corpus, self.run, self.command = config, corpus, run, command
         self.listen = listen
         self.device = pick_device(device)
@@ -198,7 +200,7 @@ class Session:
             "train_perplexity": _exp(losses["train_loss"]),
             "kept_step": kept.step if kept else None,
             "kept_weights": ("averaged" if kept.averaged else "plain") if kept else None,
-            "selection_loss": kept.selection_loss if kept else None,
+            "selection_loss": kept.selection_loss if kept and math.isfinite(kept.selection_loss) else None,
             "tokens_per_second": rate,
             "peak_share": rate * share_per_rate if rate else None,
             "tokens": count.tokens,
