@@ -1,6 +1,7 @@
 """The house rules: which room may import which, what loads no torch, how long a file is."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import oneblock
 
 SOURCE = Path(oneblock.__file__).parent
+ROOT = SOURCE.parents[1]
 FLOORS = (
     ("config",),
     ("nn",),
@@ -126,3 +128,11 @@ def test_no_file_is_over_300_lines():
     lengths = {str(path.relative_to(SOURCE)): len(path.read_text().splitlines()) for path in files()}
     assert not {name: length for name, length in lengths.items() if length > 300}
     assert sorted(lengths.values())[len(lengths) // 2] <= 150
+
+
+def test_the_map_is_current() -> None:
+    spec = importlib.util.spec_from_file_location("make_map", ROOT / "docs" / "make_map.py")
+    assert spec is not None and spec.loader is not None
+    make_map = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make_map)
+    assert make_map.MAP.read_text(encoding="utf-8") == make_map.made(), "run python docs/make_map.py"

@@ -25,6 +25,7 @@ SMALL = [
     "block.attention.num_heads=2",
     "recipe.compile=off",
     "recipe.schedule.warmup=3",
+    "recipe.refit=0",
 ]
 SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
 TRAIN = ("train", "--data", "pattern", "--batch", "4", *SETTINGS)

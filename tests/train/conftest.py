@@ -32,6 +32,7 @@ SMALL = (
     "recipe.precision=float32",
     "recipe.optimizer.learning_rate=0.01",
     "recipe.schedule.warmup=3",
+    "recipe.schedule.final=0.1",
     "recipe.average=none",
 )
 
