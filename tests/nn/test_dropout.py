@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 
@@ -98,3 +100,27 @@ def test_masks_of_neighbouring_seeds_are_not_shifts_of_one_another(monkeypatch):
     for lag in range(-3, 4):
         one, other = masks[0][max(lag, 0) : count + min(lag, 0)], masks[1][max(-lag, 0) : count - max(lag, 0)]
         assert abs((one * other).mean().item()) < 5 / count**0.5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a compiler")
+def test_compiled_it_draws_the_mask_of_eager_code():
+    """Two sites in one graph and their gradients: a compiled run drops what an eager one drops."""
+    one, other = Dropout(0.3), Dropout(0.5)
+
+    def both(x, weight):
+        return other(one(x).relu() @ weight)
+
+    compiled = torch.compile(both, fullgraph=True, options={"fallback_random": True})
+    for seed in (0, 1):
+        weight = torch.randn(13, 11, generator=torch.Generator().manual_seed(seed))
+        found = []
+        for run in (both, compiled):
+            x = torch.full((7, 101, 13), 2.0, requires_grad=True)
+            torch.manual_seed(seed)
+            out = run(x, weight)
+            out.sum().backward()
+            found.append((out.detach(), x.grad))
+        assert torch.equal(found[0][0] == 0, found[1][0] == 0), "the same places"
+        for eager, mine in zip(*found, strict=True):
+            torch.testing.assert_close(mine, eager, rtol=1e-5, atol=1e-6)
