@@ -1,6 +1,7 @@
 """`oneblock train` as a person meets it: results, refusals, Ctrl-C, kill -9, a full disk."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -157,7 +158,9 @@ def test_an_out_that_holds_a_run_and_resumes_that_differ(oneblock, tmp_path):
 def test_resume_takes_the_newest_run_of_that_very_preset(oneblock, tmp_path):
     assert oneblock(*TRAIN, "--steps", "2").status == 0
     shutil.copytree(tmp_path / "runs/nano-1", tmp_path / "runs/nano-large-1")
-    (tmp_path / "runs/nano-large-1/config.json").touch()
+    shutil.copytree(tmp_path / "runs/nano-1", tmp_path / "runs/nano-2")
+    for age, name in enumerate(("nano-large-1", "nano-1", "nano-2")):
+        os.utime(tmp_path / "runs" / name, (1e9 - age, 1e9 - age))
     resumed = oneblock("train", "--resume", "--json")
     assert resumed.status == 0 and resumed.result["run"] == "runs/nano-1"
 

@@ -31,6 +31,7 @@ SETTINGS = [
     ("tied=false", "head_bias=true"),
     ("position=learned",),
     ("position=t5",),
+    ("block.attention.position=t5",),
     (
         "block.attention.bias=true",
         "block.norm=layer",

@@ -6,6 +6,7 @@ import torch
 from oneblock.runs.checkpoint import load_checkpoint
 from oneblock.runs.errors import RunError
 from oneblock.runs.metrics import MetricsLog
+from oneblock.runs.weights import load_weights
 from oneblock.train import loop
 from oneblock.train.step import compile_wanted
 
@@ -97,6 +98,42 @@ def test_lost_kept_weights_are_made_again(tmp_path, train):
     assert result["kept_step"] == 8 and result["val_loss"] > 0
 
 
+def judged(monkeypatch, *losses):
+    """The losses on the selection split, as they will be found."""
+    left, compute = iter(losses), loop.Loop.loss_on
+    monkeypatch.setattr(
+        loop.Loop,
+        "loss_on",
+        lambda self, split, *of: next(left) if split == "selection" else compute(self, split, *of),
+    )
+
+
+def test_weights_younger_than_the_checkpoint_are_not_forgotten(tmp_path, train, monkeypatch):
+    """Kept at step 6 after the checkpoint of 4; going on with another length, nothing is as good again."""
+
+    class Crash(BaseException):
+        pass
+
+    def crash(event):
+        if event["event"] == "step" and event["step"] == 7:
+            raise Crash
+
+    settings = ("recipe.evaluate_every=3", "recipe.checkpoint_every=4")
+    judged(monkeypatch, 3.0, 2.0, 2.5, 2.9, 2.8)
+    with pytest.raises(Crash):
+        train(tmp_path / "run", "recipe.steps=16", *settings, listen=crash)
+    result, _ = train(tmp_path / "run", "recipe.steps=11", resume=True)
+    assert (result["kept_step"], result["selection_loss"]) == (6, 2.0)
+    assert load_weights(tmp_path / "run", "kept")[1]["step"] == 6
+
+
+def test_weights_that_are_lost_have_no_say(tmp_path, train, monkeypatch):
+    judged(monkeypatch, 1.0, 2.0)
+    train(tmp_path / "run", "recipe.steps=8", "recipe.evaluate_every=4", stop_at=6)
+    (tmp_path / "run/weights/kept.safetensors").unlink()
+    assert train(tmp_path / "run", resume=True)[0]["selection_loss"] == 2.0
+
+
 def test_a_finished_run_gives_its_result_again(tmp_path, train, left, same):
     before, _ = train(tmp_path / "run", "recipe.steps=5", "recipe.average=0.9")
     once = left(tmp_path / "run")
@@ -182,6 +219,21 @@ def test_steps_for_a_run_that_began_with_minutes(tmp_path, train, clock):
 def test_other_minutes_are_measured_anew(tmp_path, train, clock):
     first, _ = train(tmp_path / "run", *MINUTES)
     train(tmp_path / "run", "recipe.minutes=0.4", resume=True, stop_at=first["steps"] + 1)
+    result, _ = train(tmp_path / "run", resume=True)
+    assert 85 <= result["steps"] <= 97
+
+
+def test_other_minutes_survive_a_crash_before_they_are_measured(tmp_path, train, clock):
+    class Crash(BaseException):
+        pass
+
+    def crash(event):
+        if event["event"] == "step" and event["step"] > first["steps"] + 3:
+            raise Crash
+
+    first, _ = train(tmp_path / "run", *MINUTES)
+    with pytest.raises(Crash):
+        train(tmp_path / "run", "recipe.minutes=0.4", resume=True, listen=crash)
     result, _ = train(tmp_path / "run", resume=True)
     assert 85 <= result["steps"] <= 97
 

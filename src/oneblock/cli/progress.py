@@ -10,7 +10,6 @@ from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Column
 
 PLAIN_EVERY = 10.0
 RECENT = 50
@@ -24,9 +23,8 @@ class Display:
         self.live = self.console.is_terminal
         self.progress = Progress(
             TextColumn("{task.description}"),
-            # In a narrow terminal the bar gives way, not the words.
-            BarColumn(bar_width=None, table_column=Column(ratio=1)),
-            TextColumn("{task.fields[words]}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[words]}"),
             console=self.console,
             expand=True,
         )
