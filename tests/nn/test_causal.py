@@ -125,7 +125,7 @@ def test_expanded_tensors(dim):
         assert torch.equal(one, other)
     overlapping = torch.zeros(999).bfloat16().as_strided((1, 1, 33, 32), (0, 0, 2, 1))
     for x in (expanded[0], overlapping):
-        assert causal._in_place(x).is_contiguous() or dim < 2 and x is expanded[0]
+        assert causal._in_place(x).is_contiguous() or (dim < 2 and x is expanded[0])
     # What `out.sum()` and `out.mean(2)` send back.
     inputs = [x.requires_grad_() for x in plain[:3]]
     mine = torch.autograd.grad(causal_attention(*inputs, 0.2).sum(dim).square().sum(), inputs)
