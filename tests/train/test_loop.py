@@ -312,3 +312,57 @@ def test_looking_up_at_its_times(tmp_path, train):
     assert [line["step"] for line in lines(tmp_path / "run", "sample")] == [5, 10, 13]
     assert saved == [0, 6, 12, 13]
     assert sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir()) == ["step-00000012", "step-00000013"]
+
+
+REFIT = ("recipe.steps=20", "recipe.evaluate_every=3", "recipe.average=0.9", "recipe.refit=0.4")
+
+
+def windows(tokens, context=8):
+    return {tuple(tokens[start : start + context].tolist()) for start in range(len(tokens) - context)}
+
+
+def test_refitting_reads_the_held_out_end_and_not_before(tmp_path, train, spikes):
+    """Of 20 steps the last 8."""
+    _, training = train(tmp_path / "run", *REFIT)
+    corpus = training.corpus
+    known, hidden, validation = (windows(corpus.splits[name]) for name in ("train", "selection", "validation"))
+    hidden, validation = hidden - known, validation - known
+    read = [[tuple(row) for row in inputs.tolist()] for _, inputs in spikes["calls"]]
+    assert not any(row in hidden for rows in read[:12] for row in rows)
+    assert any(row in hidden for rows in read[12:] for row in rows)
+    assert not any(row in validation for rows in read for row in rows)
+
+
+def test_a_refit_keeps_the_last_weights_of_the_kind_that_was_better(tmp_path, train):
+    """Until the refit the selection split decides; after it nothing is held out that could."""
+    result, training = train(tmp_path / "run", *REFIT)
+    looks = lines(tmp_path / "run", "evaluate")
+    assert [look["step"] for look in looks] == [3, 6, 9, 12, 15, 18, 20]
+    assert [look["selection_loss"] is None for look in looks] == [False] * 4 + [True] * 3
+    before = {
+        (look["step"], kind): look[name]
+        for look in looks[:4]
+        for kind, name in ((False, "selection_loss"), (True, "averaged_selection_loss"))
+    }
+    averaged = min(before, key=before.get)[1]
+    assert (result["kept_step"], result["kept_weights"]) == (20, "averaged" if averaged else "plain")
+    assert result["selection_loss"] == min(before.values())
+    kept, _ = load_weights(tmp_path / "run", "kept")
+    with training.loop.weights(averaged):
+        for name, tensor in training.model.state_dict().items():
+            assert torch.equal(tensor, kept[name])
+
+
+def test_a_refit_that_ends_in_nan_does_not_replace_what_was_kept(tmp_path, train, spikes):
+    spikes[14] = math.nan
+    result, _ = train(tmp_path / "run", *REFIT, "recipe.guard=false")
+    assert result["kept_step"] <= 12 and math.isfinite(result["val_loss"])
+    spikes[0] = math.nan
+    result, _ = train(tmp_path / "none", *REFIT, "recipe.refit=1", "recipe.guard=false")
+    assert result["kept_step"] is None and result["val_loss"] is None
+
+
+def test_refit_from_the_first_step(tmp_path, train):
+    result, _ = train(tmp_path / "run", *REFIT, "recipe.refit=1")
+    assert (result["kept_step"], result["kept_weights"]) == (20, "averaged") and result["finished"]
+    assert all(look["selection_loss"] is None for look in lines(tmp_path / "run", "evaluate"))

@@ -9,16 +9,16 @@ _ROUNDS = ((16, 0xFFFF, 0x7FEB352D), (15, 0x1FFFF, 0x846CA68B - (1 << 32)))
 
 
 def _hash(x: Tensor) -> Tensor:
-    """A well-mixed permutation of the 32-bit integers (xor with the high bits, multiply, wrapping)."""
+    """A permutation of the 32-bit integers whose high bits are well mixed (xor, multiply, wrapping)."""
     for shift, low_bits, factor in _ROUNDS:
         x = (x ^ ((x >> shift) & low_bits)) * factor
-    return x ^ ((x >> 16) & 0xFFFF)
+    return x
 
 
 class Dropout(nn.Module):
     """x · keep / (1 − p), keep drawn for each element with probability 1 − p; the identity in eval mode.
 
-    The mask is hash(hash(place) ^ seed) against p·2³², the seed one number from torch's generator: as cheap as the
+    The mask is hash(place ^ hash(seed)) against p·2³², the seed one number from torch's generator: as cheap as the
     arithmetic around it once compiled, the same on every device and number of threads, and nothing to store for
     the backward pass but the seed. PyTorch's own draws one number after another on a CPU and halves a run's speed.
     """
@@ -33,8 +33,8 @@ class Dropout(nn.Module):
             return x
         seed = torch.randint(-(2**31), 2**31 - 1, (), dtype=torch.int32, device=x.device)
         place = torch.arange(x.numel(), dtype=torch.int32, device=x.device).view(x.shape)
-        keep = _hash(_hash(place) ^ seed) >= self.threshold
-        return torch.where(keep, x / (1 - self.p), 0.0)
+        keep = _hash(place ^ _hash(seed)) >= self.threshold
+        return torch.where(keep, x * (1 / (1 - self.p)), 0.0)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -249,6 +250,8 @@ class Loop:
         last = parts.horizon is not None and count.step >= parts.horizon.steps
         with self.weights(averaged):
             val_loss = self.loss_on("validation")
+            # Weights that are no numbers do not take the place of those kept before the refit.
+            last = last and math.isfinite(val_loss)
             if last:
                 before = count.kept.selection_loss if count.kept else float("inf")
                 count.kept = Kept(step=count.step, averaged=averaged, selection_loss=before, val_loss=val_loss)
