@@ -37,8 +37,6 @@ class Process:
         source = str(Path(__file__).resolve().parents[2])
         known = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, known]))
-        # A thread pool that spins while it waits would take a core from whoever's turn it is.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"} | environment
         if threads:
             environment["OMP_NUM_THREADS"] = str(threads)
         self.stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()

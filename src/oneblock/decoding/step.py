@@ -6,13 +6,13 @@ token is a number in a tensor, so that the step can be compiled once, and on a G
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from oneblock.decoding.compiled import compiled
 from oneblock.nn.cache import Cache
 from oneblock.nn.context import Context, Mask
 from oneblock.nn.position import Position
@@ -88,13 +88,6 @@ def one_token(model: Any, ids_B: Tensor, place: Tensor, pads_B: Tensor | None, c
     return logits_B1V.squeeze(1)
 
 
-@functools.cache
-def compiled(device: str) -> Callable[..., Tensor]:
-    """`one_token`, compiled; one for the process, so that a shape is compiled for once."""
-    # On a CPU the kernels are called from C++ too: Python's calls would take longer than they.
-    return torch.compile(one_token, dynamic=False, options={"cpp_wrapper": device == "cpu"})
-
-
 class Plain:
     """Prefill, then the model's own cached forward, one token at a time."""
 
@@ -126,7 +119,7 @@ class Fixed(Plain):
         self.place = torch.zeros(1, dtype=torch.long, device=device)
         self.pads_B = torch.zeros(batch, dtype=torch.long, device=device)
         self.padded = False
-        self.forward = compiled(device.type) if self.compile else one_token
+        self.forward = compiled(one_token, model, batch, self.cache.capacity) if self.compile else one_token
         self.recorded: dict[bool, Callable[[], Tensor]] = {}
 
     def start(self, tokens_BT: Tensor, padding_BT: Tensor | None) -> Tensor:

@@ -12,6 +12,7 @@ from oneblock.nn.cache import Cache
 from oneblock.nn.context import Context
 from oneblock.nn.dropout import make_dropout
 from oneblock.nn.init import initialise
+from oneblock.nn.linear import Linear, linear
 from oneblock.nn.norm import make_norm
 from oneblock.nn.position import stack_position
 
@@ -35,7 +36,7 @@ class TiedHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings)) if bias else None
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        return nn.functional.linear(x_BTD, self._embedding[0].weight, self.bias)
+        return linear(x_BTD, self._embedding[0].weight, self.bias)
 
 
 class SoftCap(nn.Module):
@@ -78,7 +79,7 @@ class Decoder(nn.Module):
         if config.tied:
             self.head: nn.Module = TiedHead(self.embedding, config.head_bias)
         else:
-            self.head = nn.Linear(config.width, config.vocab_size, bias=config.head_bias)
+            self.head = Linear(config.width, config.vocab_size, bias=config.head_bias)
         self.cap = SoftCap(config.logit_soft_cap) if config.logit_soft_cap else nn.Identity()
         initialise(self, config.init, tied=config.tied)
 

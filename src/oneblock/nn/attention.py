@@ -8,6 +8,7 @@ from oneblock.config import attention as config
 from oneblock.nn.attend import make_attend
 from oneblock.nn.branch import Branch
 from oneblock.nn.context import Context
+from oneblock.nn.linear import Linear
 from oneblock.nn.norm import make_norm
 from oneblock.nn.position import Position
 
@@ -49,8 +50,8 @@ class Attention(Branch):
         self.num_heads, self.num_kv_heads, self.head_width = heads, groups, head_width
         self.window, self.slot, self.position = option.window, slot, position
         self.sizes = [heads * head_width, groups * head_width, groups * head_width]
-        self.qkv = nn.Linear(width, sum(self.sizes), bias=option.bias)
-        self.output = nn.Linear(heads * head_width, width, bias=option.output_bias)
+        self.qkv = Linear(width, sum(self.sizes), bias=option.bias)
+        self.output = Linear(heads * head_width, width, bias=option.output_bias)
         if option.qk_norm_over == "head":
             self.q_norm, self.k_norm = (make_norm(option.qk_norm, head_width) for _ in "qk")
         else:

@@ -9,6 +9,7 @@ from oneblock.nn.activation import ACTIVATIONS
 from oneblock.nn.branch import Branch
 from oneblock.nn.context import Context
 from oneblock.nn.dropout import make_dropout
+from oneblock.nn.linear import Linear
 
 
 class Dense(Branch):
@@ -25,8 +26,8 @@ class Dense(Branch):
     ) -> None:
         super().__init__(norm_in, norm_out, dropout)
         hidden = option.hidden_width(width)
-        self.up = nn.Linear(width, hidden, bias=option.bias)
-        self.down = nn.Linear(hidden, width, bias=option.bias)
+        self.up = Linear(width, hidden, bias=option.bias)
+        self.down = Linear(hidden, width, bias=option.bias)
         self.activation = ACTIVATIONS[option.activation]
         self.drop_hidden = make_dropout(option.dropout)
 
@@ -51,9 +52,9 @@ class Gated(Branch):
     ) -> None:
         super().__init__(norm_in, norm_out, dropout)
         hidden = option.hidden_width(width)
-        self.gate = nn.Linear(width, hidden, bias=option.bias)
-        self.up = nn.Linear(width, hidden, bias=option.bias)
-        self.down = nn.Linear(hidden, width, bias=option.bias)
+        self.gate = Linear(width, hidden, bias=option.bias)
+        self.up = Linear(width, hidden, bias=option.bias)
+        self.down = Linear(hidden, width, bias=option.bias)
         self.activation = ACTIVATIONS[option.activation]
         self.drop_hidden = make_dropout(option.dropout)
 

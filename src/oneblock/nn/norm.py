@@ -49,8 +49,11 @@ class RMSNorm(nn.Module):
         self.weight = _parameter(width, 1.0 - self.offset, option.gain)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        gain_D = self.weight + self.offset if self.weight is not None and self.offset else self.weight
-        return F.rms_norm(_wide(x_BTD), self.width, gain_D, self.eps).to(x_BTD.dtype)
+        wide_BTD = _wide(x_BTD)
+        gain_D = None if self.weight is None else self.weight.to(wide_BTD.dtype)
+        if gain_D is not None and self.offset:
+            gain_D = gain_D + self.offset
+        return F.rms_norm(wide_BTD, self.width, gain_D, self.eps).to(x_BTD.dtype)
 
 
 class PartialRMSNorm(nn.Module):

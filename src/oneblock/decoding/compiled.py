@@ -1,0 +1,53 @@
+"""The one-token step compiled: once for each structure of model, and without a look at the whole model each time."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Step = Callable[..., Tensor]
+
+MOST = 32
+"""So many structures are kept compiled; the one not used for longest goes."""
+
+
+def compiled(step: Step, model: Any, *shape: int) -> Step:
+    """`step(model, …)`, compiled; the same function for every model of this structure and for calls of this shape.
+
+    torch.compile checks before each call that nothing about the model has changed: a thousand looks, which at a width
+    of 256 take a quarter of a token's time. What decides is put into a key instead, once. A model with hooks may do
+    anything, so it is looked at each time.
+    """
+    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    device = next(model.parameters()).device.type
+    return _compiled(step, device, None if hooked else (structure(model), shape))
+
+
+def structure(model: Any) -> Hashable:
+    """Two models of equal structure compute the same with the same weights."""
+    kinds = tuple((name, p.dtype, p.device, p.shape) for name, p in model.named_parameters())
+    return model.config, repr(model), kinds
+
+
+@functools.lru_cache(maxsize=MOST)
+def _compiled(step: Step, device: str, key: Hashable) -> Step:
+    # On a CPU the kernels are called from C++ too: Python's calls would take longer than they.
+    options: dict[str, Any] = {"cpp_wrapper": device == "cpu"}
+    if key is not None:
+        options["guard_filter_fn"] = _without_the_model
+    return torch.compile(_copy(step), dynamic=False, options=options)
+
+
+def _copy(function: Any) -> Any:
+    """The same function with a code object of its own: that is what torch.compile files its results under."""
+    code = function.__code__.replace(co_name=function.__name__)
+    return types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
+
+
+def _without_the_model(guards: Sequence[Any]) -> list[bool]:
+    return [not guard.name.startswith("L['model']") for guard in guards]
