@@ -16,6 +16,7 @@ from oneblock.runs.folder import Run
 from oneblock.runs.metrics import MetricsLog
 from oneblock.runs.weights import load_weights
 from oneblock.train import session
+from oneblock.train.tasks import next_token
 
 SMALL = (
     "context=8",
@@ -70,7 +71,7 @@ def train(monkeypatch: pytest.MonkeyPatch, small: Callable[..., Config]) -> Trai
     """`train(folder, *settings, resume, stop_at, listen)` -> result and session. No peak measured, no page written."""
     monkeypatch.setattr(session, "matrix_peak", lambda *of: 1e12)
     monkeypatch.setattr(session, "write_report", lambda *of: None)
-    monkeypatch.setattr(session, "SAMPLE_TOKENS", 11)
+    monkeypatch.setattr(next_token, "SAMPLE_TOKENS", 11)
 
     def train(
         folder: Path, *settings: str, resume: bool = False, stop_at: int | None = None, listen: Any = None

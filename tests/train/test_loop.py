@@ -36,7 +36,7 @@ def spikes(monkeypatch):
 
     def spoilt(self, inputs, targets, step):
         calls.append((step, inputs.clone()))
-        loss = compute(self, inputs, targets, step)
+        loss = compute(self, inputs, targets, step=step)
         factor = planned.get(step, 1.0)
         factor = factor(len(calls)) if callable(factor) else factor
         for parameter in self.model.parameters():
@@ -220,7 +220,7 @@ def test_val_loss_is_that_of_the_loaded_run(tmp_path, train):
     settings = (*STEPS, "recipe.average=0.8", "recipe.precision=bfloat16", "width=64")
     result, training = train(tmp_path / "run", *settings)
     model = oneblock.load(tmp_path / "run")
-    corpus = training.corpus
+    corpus = training.task.corpus
     assert result["val_loss"] == evaluate(model, corpus.validation, context=8)
     assert result["val_perplexity"] == pytest.approx(math.exp(result["val_loss"]), rel=1e-15)
     assert result["train_perplexity"] == pytest.approx(math.exp(result["train_loss"]), rel=1e-15)
@@ -233,7 +233,7 @@ def test_the_validation_split_has_no_say(tmp_path, train):
 
     def poisoned(event):
         if event["event"] == "start":
-            training.corpus.__dict__["validation"] = np.random.default_rng(0).integers(0, 14, 120).astype(np.uint8)
+            training.task.corpus.__dict__["validation"] = np.random.default_rng(0).integers(0, 14, 120).astype(np.uint8)
 
     settings = (
         "recipe.steps=24",
@@ -266,7 +266,7 @@ def test_a_step_is_what_a_plain_loop_does(tmp_path, train, small):
     with pytest.MonkeyPatch.context() as patch:
         compute = Gradients.__call__
         patch.setattr(
-            Gradients, "__call__", lambda self, x, y, step: (batches.append((x, y)), compute(self, x, y, step))[1]
+            Gradients, "__call__", lambda self, x, y, step: (batches.append((x, y)), compute(self, x, y, step=step))[1]
         )
         settings = ("recipe.steps=3", "recipe.clip=0.5", "recipe.optimizer.weight_decay=0", "recipe.guard=false")
         _, training = train(tmp_path / "run", *settings)
@@ -324,7 +324,7 @@ def windows(tokens, context=8):
 def test_refitting_reads_the_held_out_end_and_not_before(tmp_path, train, spikes):
     """Of 20 steps the last 8."""
     _, training = train(tmp_path / "run", *REFIT)
-    corpus = training.corpus
+    corpus = training.task.corpus
     known, hidden, validation = (windows(corpus.splits[name]) for name in ("train", "selection", "validation"))
     hidden, validation = hidden - known, validation - known
     read = [[tuple(row) for row in inputs.tolist()] for _, inputs in spikes["calls"]]

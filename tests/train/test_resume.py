@@ -9,6 +9,7 @@ from oneblock.runs.metrics import MetricsLog
 from oneblock.runs.weights import load_weights
 from oneblock.train import loop
 from oneblock.train.step import compile_wanted
+from oneblock.train.tasks import next_token
 
 EVERY = ("recipe.evaluate_every=3", "recipe.sample_every=6", "recipe.checkpoint_every=4")
 EVERYTHING = ("recipe.average=0.9", "block.dropout=0.2", "recipe.input_noise=0.1", "recipe.accumulation=3")
@@ -166,13 +167,13 @@ class Clock:
     def __init__(self, monkeypatch, step=0.25, token=1e-6):
         self.now, self.step = 100.0, step
         monkeypatch.setattr(loop.time, "perf_counter", lambda: self.now)
-        evaluate = loop.evaluate
+        evaluate = next_token.evaluate
 
         def slowly(model, tokens, **options):
             self.now += token * len(tokens)
             return evaluate(model, tokens, **options)
 
-        monkeypatch.setattr(loop, "evaluate", slowly)
+        monkeypatch.setattr(next_token, "evaluate", slowly)
 
 
 @pytest.fixture

@@ -13,14 +13,18 @@ from oneblock.runs.metrics import MetricsLog
 from oneblock.runs.weights import load_weights
 from oneblock.train import session
 from oneblock.train.session import start
+from oneblock.train.tasks import next_token
 
 
 def test_a_start_writes_what_a_run_needs(tmp_path, small, text):
-    config, corpus, run = start(small("recipe.steps=3", "vocab_size=99"), tmp_path / "run")
+    config, task, run = start(small("recipe.steps=3", "vocab_size=99"), tmp_path / "run")
+    corpus = task.corpus
     assert config.model.vocab_size == corpus.tokenizer.vocab_size == len(set(text.read_text()))
     assert config_from_dict(run.read_json("config.json")) == config
     assert run.read_json("tokenizer.json") == corpus.tokenizer.to_dict()
-    assert run.read_json("data.json") == {"name": "text.txt", "origin": f"the file {text}", "sha256": corpus.sha256}
+    assert run.read_json("data.json") == {"name": "text.txt", "origin": f"the file {text}", "sha256": corpus.sha256} | {
+        "characters_per_token": dict.fromkeys(("train", "selection", "validation"), 1.0)
+    }
 
 
 @pytest.mark.parametrize("setting", ["recipe.data=nowhere.txt", "context=64", "recipe.tokenizer=words"])
@@ -67,7 +71,7 @@ def test_samples_are_text_and_leave_the_training_as_it_was(tmp_path, train, text
     train(tmp_path / "seldom", "recipe.steps=5", "recipe.sample_every=5", "block.dropout=0.3", "recipe.average=0.9")
     often, seldom = left(tmp_path / "often"), left(tmp_path / "seldom")
     samples = [line["text"] for line in often["told"] if line["event"] == "sample"]
-    assert len(samples) == 5 and all(len(sample) == session.SAMPLE_TOKENS for sample in samples)
+    assert len(samples) == 5 and all(len(sample) == next_token.SAMPLE_TOKENS for sample in samples)
     assert set("".join(samples)) <= set(text.read_text())
     for run in (often, seldom):
         run["told"] = [line for line in run["told"] if line["event"] != "sample"]

@@ -27,7 +27,7 @@ def made(small, *settings, dtype=torch.float64):
 def gradients(model, inputs, targets, step=0, precision=None, **options):
     model.zero_grad()
     precision = precision or next(model.parameters()).dtype
-    loss = Gradients(model, precision=precision, **options)(inputs, targets, step)
+    loss = Gradients(model, precision=precision, **options)(inputs, targets, step=step)
     return float(loss), {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
@@ -58,7 +58,7 @@ def test_accumulation_in_float32_to_rounding(small):
 def test_gradients_are_added_to_what_is_there(small):
     model = made(small)
     once = gradients(model, *batch())[1]
-    Gradients(model, precision=torch.float64)(*batch(), 0)
+    Gradients(model, precision=torch.float64)(*batch(), step=0)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, 2 * once[name])
 
@@ -86,7 +86,7 @@ def test_each_piece_draws_its_own_dropout(small):
     trainer = Gradients(model, precision=torch.float64, accumulation=2)
     inner = trainer.loss
     trainer.loss = lambda *of: (seen.append(inner(*of)), seen[-1])[1]
-    trainer(*row, 0)
+    trainer(*row, step=0)
     assert len(seen) == 2 and seen[0].item() != seen[1].item()
 
 
@@ -107,7 +107,7 @@ def test_targets_are_never_noised(small):
     seen = []
     trainer.loss = lambda inputs, targets: (seen.append(targets), cross_entropy(model(inputs), targets))[1]
     inputs, targets = batch()
-    trainer(inputs, targets, 0)
+    trainer(inputs, targets, step=0)
     assert torch.equal(seen[0], targets)
 
 
@@ -168,12 +168,12 @@ def test_a_compiler_that_fails_or_lies_is_not_believed(small, monkeypatch):
     ):
         told, tell = compiled_by(monkeypatch, broken)
         trainer = Gradients(model, precision=torch.float32)
-        assert not trainer.compile(*batch(), tell)
+        assert not trainer.compile(*batch(), tell=tell)
         assert words in told[-1] and "\n" not in told[-1]
         assert trainer.loss == trainer._loss
     told, tell = compiled_by(monkeypatch, lambda loss: lambda *of: loss(*of))
     trainer = Gradients(model, precision=torch.float32)
-    assert trainer.compile(*batch(), tell) and trainer.loss != trainer._loss and len(told) == 1
+    assert trainer.compile(*batch(), tell=tell) and trainer.loss != trainer._loss and len(told) == 1
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_compiled_gradients_with_dropout_and_the_kernel(small):
     words = []
     assert trainer.compile(*batch(), tell=lambda event, words: words.append(words)), words
     model.zero_grad()
-    loss = float(trainer(*batch(), 5))
+    loss = float(trainer(*batch(), step=5))
     assert loss == pytest.approx(eager[0], rel=2e-3)
     for name, parameter in model.named_parameters():
         error = (parameter.grad - eager[1][name]).norm() / eager[1][name].norm()

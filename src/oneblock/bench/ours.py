@@ -58,7 +58,7 @@ def _training(job: Job, arm: Arm, device: torch.device) -> Contestant:
     def step() -> None:
         nonlocal count
         optimizer.zero_grad()
-        float(gradients(inputs, targets, count))
+        float(gradients(inputs, targets, step=count))
         float(clip_gradients(optimizer.parameters(), recipe.clip or float("inf")))
         optimizer.step()
         count += 1

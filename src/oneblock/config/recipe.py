@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from oneblock.config.errors import ConfigError
+from oneblock.config.objective import OBJECTIVES, NextToken, Objective
 from oneblock.config.part import Part, choice, count, flag, non_negative, option, positive, share
 
 
@@ -74,6 +75,7 @@ Schedule = Constant | Cosine | WSD
 class Recipe(Part):
     """How a model is trained.
 
+    objective:        what the model is trained to say
     data, tokenizer:  a name or a path; chars, bytes or bpe:SIZE
     steps, minutes:   how long; exactly one of them
     batch_size:       sequences in one optimiser step, over all accumulation steps and processes
@@ -87,6 +89,7 @@ class Recipe(Part):
     guard:            skip steps with a NaN or a 6σ spike, roll back after several
     """
 
+    objective: Objective = option(OBJECTIVES, NextToken())
     data: str = field(default="shakespeare")
     tokenizer: str = field(default="chars")
     steps: int | None = count(None)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
 from oneblock.config.config import Config
 from oneblock.config.errors import OneblockError
 from oneblock.config.recipe import WSD, Constant, Cosine, Schedule
-from oneblock.data.batches import sample_batch
-from oneblock.data.corpus import Corpus
 from oneblock.runs.checkpoint import load_checkpoint, prune, save_checkpoint
 from oneblock.runs.folder import Run
 from oneblock.runs.metrics import MetricsLog
@@ -23,10 +19,10 @@ from oneblock.runs.weights import save_weights
 from oneblock.train import horizon as horizons
 from oneblock.train import schedule
 from oneblock.train.clip import clip_gradients
-from oneblock.train.evaluate import evaluate, excerpts
 from oneblock.train.seeds import step_seed
 from oneblock.train.state import Kept, Training
 from oneblock.train.step import Gradients
+from oneblock.train.tasks.task import Task, on_device
 
 KEPT = "kept"
 WARM_STEPS, MEASURED_STEPS = 5, 15
@@ -57,7 +53,7 @@ class Loop:
     def __init__(
         self,
         config: Config,
-        corpus: Corpus,
+        task: Task,
         run: Run,
         parts: Training,
         gradients: Gradients,
@@ -66,10 +62,9 @@ class Loop:
         stop: Stop = lambda: False,
         sample: Callable[[], str] | None = None,
     ) -> None:
-        self.config, self.recipe, self.corpus, self.run, self.parts = config, config.recipe, corpus, run, parts
+        self.recipe, self.task, self.run, self.parts = config.recipe, task, run, parts
         self.gradients, self.listen, self.stop, self.sample = gradients, listen, stop, sample
         self.log = MetricsLog(run.path / "metrics.jsonl")
-        self.context = config.model.context
         self.device = gradients.device
         self.started = time.perf_counter()
         self.before = parts.count.seconds
@@ -116,10 +111,10 @@ class Loop:
         total = parts.horizon.steps if parts.horizon else 10**9
         factor = rate_factor(recipe.schedule, count.step, total)
         parts.optimizer.set_lr_factor(factor)
-        inputs, targets = self.batch(count.step)
+        batch = self.batch(count.step)
         parts.optimizer.zero_grad()
         began = time.perf_counter()
-        loss = float(self.gradients(inputs, targets, count.step))
+        loss = float(self.gradients(*batch, step=count.step))
         if not self.steps_timed:
             count.compile_seconds += time.perf_counter() - began
         grad_norm = float(clip_gradients(parts.optimizer.parameters(), recipe.clip or float("inf")))
@@ -134,34 +129,21 @@ class Loop:
         parts.optimizer.step()
         if parts.average is not None:
             parts.average.update()
-        count.tokens += inputs.numel()
+        count.tokens += self.task.tokens_a_step
         count.seconds = self.seconds
         self.tell("step", loss=loss, grad_norm=grad_norm, rate_factor=factor, tokens=count.tokens)
         return True
 
-    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batch of a step. After a rollback the text comes in another order, so as not to meet the same spike."""
+    def batch(self, step: int) -> tuple[torch.Tensor, ...]:
+        """The batch of a step. After a rollback examples come in another order, so as not to meet the same spike."""
         seed = step_seed(self.recipe.seed, self.parts.guard.rollbacks)
-        arrays = sample_batch(
-            self.text(step), seed=seed, step=step, batch_size=self.recipe.batch_size, context=self.context
-        )
-        inputs, targets = (torch.from_numpy(array).to(self.device, non_blocking=True) for array in arrays)
-        return inputs, targets
-
-    def text(self, step: int) -> Any:
-        """The tokens a step draws from: the training split without its held-out end, and while refitting with it."""
-        return self.whole if self.refitting(step) else self.corpus.train
+        return on_device(self.task.batch(step, seed, whole=self.refitting(step)), self.device)
 
     def refitting(self, step: int) -> bool:
         """Whether a step is one of the last ones, which learn the held-out end too (`recipe.refit`)."""
         horizon = self.parts.horizon
         # Before the horizon is measured, only a refit from the first step on is known to have begun.
         return self.recipe.refit == 1 or (horizon is not None and step >= horizon.steps * (1 - self.recipe.refit))
-
-    @functools.cached_property
-    def whole(self) -> Any:
-        """The whole training split."""
-        return np.concatenate([self.corpus.train, self.corpus.selection])
 
     def _roll_back(self) -> None:
         reason, rollbacks = self.parts.guard.reason, self.parts.guard.rollbacks
@@ -180,10 +162,10 @@ class Loop:
         timed = sorted(self.steps_timed[WARM_STEPS:])
         step_seconds = sum(timed) / len(timed)
         began = time.perf_counter()
-        evaluate(self.parts.model, self.corpus.selection, context=self.context, precision=self.gradients.precision)
-        one_pass = (time.perf_counter() - began) / max(len(self.corpus.selection), 1)
-        averaged = 2 if self.parts.average else 1
-        held_out = averaged * len(self.corpus.selection) + len(self.corpus.validation)
+        self.loss_on("selection")
+        selection, validation = self.task.size("selection"), self.task.size("validation")
+        one_pass = (time.perf_counter() - began) / max(selection, 1)
+        held_out = (2 if self.parts.average else 1) * selection + validation
         self.parts.horizon = horizons.of_time(
             self.recipe,
             done=self.parts.count.step,
@@ -191,7 +173,7 @@ class Loop:
             step_seconds=step_seconds,
             evaluation_seconds=held_out * one_pass,
             # At the end: once more both, and an excerpt of the training split, in full precision.
-            last_seconds=(held_out + 3 * 3 * len(self.corpus.validation)) * one_pass,
+            last_seconds=(held_out + 3 * 3 * validation) * one_pass,
         )
         self.tell("horizon", step_seconds=step_seconds, **self.parts.horizon.to_dict())
         self.save()
@@ -273,15 +255,8 @@ class Loop:
         return torch.no_grad()
 
     def loss_on(self, split: str, precision: torch.dtype | None = None) -> float:
-        """Mean loss of the weights now in the model, over all of a split; of the training split, 8 long stretches."""
-        tokens = self.corpus.splits[split]
-        pieces = excerpts(tokens, len(self.corpus.validation)) if split == "train" else [tokens]
-        total = sum(
-            (len(piece) - 1)
-            * evaluate(self.parts.model, piece, context=self.context, precision=precision or self.gradients.precision)
-            for piece in pieces
-        )
-        return total / sum(len(piece) - 1 for piece in pieces)
+        """The task's mean loss of the weights now in the model, over a split."""
+        return self.task.loss_on(self.parts.model, split, precision or self.gradients.precision)
 
     def save(self) -> None:
         """A checkpoint of this step; the two newest stay."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,6 @@ import torch
 
 from oneblock.config.config import Config
 from oneblock.config.serial import config_from_dict, diff, to_dict
-from oneblock.data.corpus import Corpus, prepare
-from oneblock.data.text import locate
-from oneblock.data.tokenizer import tokenizer_from_dict
-from oneblock.decoding.generate import generate
 from oneblock.inspect.statistics import flops_per_token
 from oneblock.machine.allocator import keep_memory
 from oneblock.machine.device import describe, pick_device
@@ -34,23 +29,20 @@ from oneblock.train.optimizer import make_optimizer
 from oneblock.train.report import write_report
 from oneblock.train.state import Kept, Training
 from oneblock.train.step import Gradients, compile_wanted
+from oneblock.train.tasks import TASKS, Task
 
-SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 200, 0.8
 
-
-def start(config: Config, out: Path | None) -> tuple[Config, Corpus, Run]:
-    """A new run: its data read, its folder made, its configuration (with the data's vocabulary) written."""
-    corpus = prepare(config.recipe.data, config.recipe.tokenizer)
-    corpus.check(config.model.context)
-    config = replace(config, model=replace(config.model, vocab_size=corpus.tokenizer.vocab_size))
+def start(config: Config, out: Path | None) -> tuple[Config, Task, Run]:
+    """A new run: its data read, its folder made, its configuration (with what the data decides) written."""
+    config, task = TASKS[type(config.recipe.objective)].begin(config)
     run = Run.create(out, config.name)
-    run.write_json("tokenizer.json", corpus.tokenizer.to_dict())
-    run.write_json("data.json", {"name": corpus.name, "origin": corpus.origin, "sha256": corpus.sha256})
+    for name, content in task.files.items():
+        run.write_json(name, content)
     run.write_json("config.json", to_dict(config))
-    return config, corpus, run
+    return config, task, run
 
 
-def reopen(run: Run, wanted: Callable[[Config], Config]) -> tuple[Config, Corpus, Run]:
+def reopen(run: Run, wanted: Callable[[Config], Config]) -> tuple[Config, Task, Run]:
     """A run that was begun, with the same data. `wanted` applies what was asked for; only its length may differ."""
     config = config_from_dict(run.read_json("config.json"))
     asked = wanted(config)
@@ -60,15 +52,7 @@ def reopen(run: Run, wanted: Callable[[Config], Config]) -> tuple[Config, Corpus
             f"--resume goes on as the run began, and {', '.join(changed)} would differ; "
             "leave that out, or start a new run with another --out"
         )
-    # Before the text is read: its tokenizer may not even know a changed one's characters.
-    found, before = locate(config.recipe.data), run.read_json("data.json")["sha256"]
-    now = found.sha256()
-    if now != before:
-        raise RunError(
-            f"the data has changed since the run began (SHA-256 {before[:12]}… then, {now[:12]}… now: "
-            f"{found.origin}); bring back the old text, or start a new run"
-        )
-    return asked, prepare(config.recipe.data, tokenizer_from_dict(run.read_json("tokenizer.json"))), run
+    return asked, TASKS[type(config.recipe.objective)].reopen(config, run), run
 
 
 class Session:
@@ -77,7 +61,7 @@ class Session:
     def __init__(
         self,
         config: Config,
-        corpus: Corpus,
+        task: Task,
         run: Run,
         *,
         resume: bool = False,
@@ -87,7 +71,7 @@ class Session:
         command: str = "",
     ) -> None:
         keep_memory()
-        self.config, self.corpus, self.run, self.command = config, corpus, run, command
+        self.config, self.task, self.run, self.command = config, task, run, command
         self.listen = listen
         self.device = pick_device(device)
         self.precision = pick_precision(config.recipe.precision, self.device)
@@ -100,8 +84,10 @@ class Session:
             accumulation=recipe.accumulation,
             input_noise=recipe.input_noise,
             seed=recipe.seed,
+            loss=task.loss,
+            num_targets=task.num_targets,
         )
-        self.loop = Loop(config, corpus, run, self.parts, self.gradients, listen=listen, stop=stop, sample=self._sample)
+        self.loop = Loop(config, task, run, self.parts, self.gradients, listen=listen, stop=stop, sample=self._sample)
         if resume:
             self._resume()
         self.compiled = compile_wanted(recipe, self.device)
@@ -158,13 +144,13 @@ class Session:
             "start",
             name=self.config.name,
             parameters=parameters,
-            tokens_a_step=recipe.batch_size * self.config.model.context,
+            tokens_a_step=self.task.tokens_a_step,
             flops_per_token=flops,
             peak_flops=peak,
             precision=str(self.precision).removeprefix("torch."),
             compiled=self.compiled,
             machine=describe(),
-            data=self.corpus.origin,
+            data=self.task.origin,
             horizon=self.parts.horizon.to_dict() if self.parts.horizon else None,
             minutes=recipe.minutes,
             run=str(self.run.path),
@@ -186,16 +172,19 @@ class Session:
         loop, count = self.loop, self.parts.count
         kept = count.kept
         losses: dict[str, float | None] = dict.fromkeys(("val_loss", "final_val_loss", "train_loss"))
+        measures: dict[str, float | None] = dict.fromkeys(self.task.measure_names)
         if finished and kept is not None:
             losses["final_val_loss"] = loop.loss_on("validation")
             final = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
             self.model.load_state_dict(load_weights(self.run.path, KEPT)[0])
             losses["val_loss"] = loop.loss_on("validation", torch.float32)
             losses["train_loss"] = loop.loss_on("train")
+            measures |= self.task.measures(self.model)
             self.model.load_state_dict(final)
         rate = self._tokens_per_second()
         return {
             **losses,
+            **measures,
             "val_perplexity": _exp(losses["val_loss"]),
             "train_perplexity": _exp(losses["train_loss"]),
             "kept_step": kept.step if kept else None,
@@ -208,7 +197,7 @@ class Session:
             "seconds": loop.seconds,
             "compile_seconds": count.compile_seconds,
             "parameters": parameters,
-            "data_sha256": self.corpus.sha256,
+            "data_sha256": self.task.sha256,
             "finished": finished,
             "run": str(self.run.path),
         }
@@ -216,17 +205,13 @@ class Session:
     def _tokens_per_second(self) -> float | None:
         """Of this sitting's steps; the first, which waits for caches and compilers, is left out."""
         timed = self.loop.steps_timed[1:] or self.loop.steps_timed
-        tokens_a_step = self.config.recipe.batch_size * self.config.model.context
-        return len(timed) * tokens_a_step / sum(timed) if timed else None
+        return len(timed) * self.task.tokens_a_step / sum(timed) if timed else None
 
     def _sample(self) -> str:
-        """A text the better weights write, always from the same seed, so that samples of a run can be compared."""
-        tokenizer = self.corpus.tokenizer
+        """What the better weights make."""
         kept = self.parts.count.kept
-        prompt = torch.from_numpy(self.corpus.selection[:1].astype("int64"))[None].to(self.device)
         with self.loop.weights(kept.averaged if kept else False):
-            ids = generate(self.model, prompt, max_new_tokens=SAMPLE_TOKENS, temperature=SAMPLE_TEMPERATURE, seed=0)
-        return tokenizer.decode(ids[0, 1:].tolist())
+            return self.task.sample(self.model)
 
 
 def _exp(loss: float | None) -> float | None:

@@ -15,12 +15,25 @@ from oneblock.train.loss import cross_entropy
 from oneblock.train.precision import InPrecision
 from oneblock.train.seeds import step_seed
 
+Loss = Callable[..., Tensor]
+
+
+def next_token(forward: Callable[..., Tensor], inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+    """The mean loss of the tokens that follow."""
+    return cross_entropy(forward(inputs_BT), targets_BT)
+
+
+def all_of_the_second(inputs: Tensor, targets: Tensor) -> int:
+    """Every entry of a batch's second tensor is a target."""
+    return targets.numel()
+
 
 class Gradients:
-    """Loss and gradients of a batch of B × T tokens, taken in `accumulation` pieces.
+    """Loss and gradients of a batch, taken in `accumulation` pieces of its examples.
 
     Each piece's mean loss is weighted by its share of the targets, so that the gradient is that of the whole batch.
-    Randomness (dropout, input noise) is a function of (seed, step, piece).
+    Randomness (dropout, input noise) is a function of (seed, step, piece). `loss(forward, *batch)` is the mean over
+    `num_targets(*batch)` targets, `forward` the model in `precision`.
     """
 
     def __init__(
@@ -31,27 +44,29 @@ class Gradients:
         accumulation: int = 1,
         input_noise: float = 0.0,
         seed: int = 0,
+        loss: Loss = next_token,
+        num_targets: Callable[..., int] = all_of_the_second,
     ) -> None:
         self.model, self.precision, self.accumulation = model, precision, accumulation
         self.input_noise, self.seed = input_noise, seed
-        self.forward = InPrecision(model, precision)
+        self.forward, self.task_loss, self.num_targets = InPrecision(model, precision), loss, num_targets
         self.device = next(model.parameters()).device
-        self.loss: Callable[[Tensor, Tensor], Tensor] = self._loss
+        self.loss: Loss = self._loss
         self.compile_seconds = 0.0
 
-    def _loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        return cross_entropy(self.forward(inputs_BT), targets_BT)
+    def _loss(self, *batch: Tensor) -> Tensor:
+        return self.task_loss(self.forward, *batch)
 
-    def __call__(self, inputs: Tensor, targets: Tensor, step: int) -> Tensor:
+    def __call__(self, *batch: Tensor, step: int) -> Tensor:
         """The mean loss over all targets; gradients are added to what the parameters hold."""
         total = torch.zeros((), device=self.device)
-        pieces = zip(inputs.chunk(self.accumulation), targets.chunk(self.accumulation), strict=True)
-        for index, (inputs_BT, targets_BT) in enumerate(pieces):
+        whole = self.num_targets(*batch)
+        pieces = zip(*(tensor.chunk(self.accumulation) for tensor in batch), strict=True)
+        for index, piece in enumerate(pieces):
             torch.manual_seed(step_seed(self.seed, step, index))
             if self.input_noise:
-                inputs_BT = self._noised(inputs_BT)
-            share = targets_BT.numel() / targets.numel()
-            loss = self.loss(inputs_BT, targets_BT) * share
+                piece = (self._noised(piece[0]), *piece[1:])
+            loss = self.loss(*piece) * (self.num_targets(*piece) / whole)
             loss.backward()
             total += loss.detach()
         return total
@@ -61,7 +76,7 @@ class Gradients:
         vocab: int = self.model.config.vocab_size  # type: ignore[union-attr, assignment]
         return torch.where(replaced, torch.randint_like(inputs_BT, vocab), inputs_BT)
 
-    def compile(self, inputs: Tensor, targets: Tensor, tell: Callable[..., Any]) -> bool:
+    def compile(self, *batch: Tensor, tell: Callable[..., Any]) -> bool:
         """Compile the loss, and believe it only if its gradients equal the eager ones; whether it did.
 
         torch.compile has given NaN gradients on CPUs with a correct forward pass, so every compiled run is checked.
@@ -69,10 +84,10 @@ class Gradients:
         words = "compiling: about a minute, once; then each step is faster (off: --set recipe.compile=off)"
         tell("compiling", words=words)
         began = time.perf_counter()
-        pieces = inputs.chunk(self.accumulation)[0], targets.chunk(self.accumulation)[0]
+        piece = [tensor.chunk(self.accumulation)[0] for tensor in batch]
         compiled = torch.compile(self._loss, dynamic=False, options={"fallback_random": True})
         try:
-            error = gradient_error(self.model, lambda: compiled(*pieces), lambda: self._loss(*pieces))
+            error = gradient_error(self.model, lambda: compiled(*piece), lambda: self._loss(*piece))
         except Exception as failure:  # a missing or broken compiler shows itself in many ways
             tell("compiling", words=f"compiling failed, going on without: {str(failure).splitlines()[0]}")
             return False
