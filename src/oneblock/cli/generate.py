@@ -34,6 +34,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-k", type=int, metavar="K", help="only the K likeliest tokens")
     parser.add_argument("--top-p", type=float, metavar="P", help="only the fewest tokens that together reach P")
     parser.add_argument("--seed", type=int, help="the same seed gives the same text (default: a new one, printed)")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the step first: pays from some ten thousand tokens on"
+    )
     parser.add_argument("--no-cache", action="store_true", help="compute every token anew from the whole text")
 
 
@@ -59,6 +62,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         seed=seed,
         padding=padding,
         use_cache=not args.no_cache,
+        compile=args.compile,
     )
     clock = Clock(columns)
     made = Texts(tokenizer, prompts, out=sys.stderr if args.json else sys.stdout)

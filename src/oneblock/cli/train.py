@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                     command=shlex.join(["oneblock", *sys.argv[1:]]),
                 )
                 result = training.train()
-    _words(result)
+    _words(result, training.task.try_it(training.run))
     unusable = result["finished"] and not _is_number(result["val_loss"])
     return result | {"found_wrong": unusable or result["diverged"] is not None}
 
@@ -131,7 +131,7 @@ def _stoppable() -> Iterator[Any]:
             signal.signal(number, handler)
 
 
-def _words(result: dict[str, Any]) -> None:
+def _words(result: dict[str, Any], try_it: str) -> None:
     go_on = f"oneblock train --resume --out {shlex.quote(result['run'])}"
     if result["diverged"]:
         say(f"training diverged: {result['diverged']}")
@@ -156,7 +156,7 @@ def _words(result: dict[str, Any]) -> None:
         say(f"{taken}; {speed}")
     else:
         say(f"{taken}; all steps were taken before, to go further: {go_on} --steps N")
-    say(f'report: {result["run"]}/report.html\nnext:   oneblock generate {result["run"]} --prompt "ROMEO:"')
+    say(f'report: {result["run"]}/report.html\nnext:   {try_it}')
 
 
 def _is_number(value: float | None) -> bool:

@@ -49,12 +49,13 @@ def _validation(history: History, result: Mapping[str, Any], data: Mapping[str, 
     unit = "character" if per_character else "token"
     bits = loss / (math.log(2) * (per_character or 1.0))
     step = kept_step(history, result)
+    chosen = "chosen on the selection split" if result.get("selection_loss") is not None else "the last ones"
     averaged = result.get("kept_weights") or ("averaged" if kept and kept.get("averaged") else "plain")
     return [
         Figure("Validation loss", number(loss, 4), remark),
         Figure("Perplexity", number(perplexity(loss), 3), "e to the validation loss"),
         Figure(f"Bits per {unit}", number(bits, 3), "" if per_character else "characters per token not known"),
-        Figure("Kept step", f"{step:,}" if step else "–", f"{averaged} weights, chosen on the selection split"),
+        Figure("Kept step", f"{step:,}" if step else "–", f"{averaged} weights, {chosen}"),
     ]
 
 

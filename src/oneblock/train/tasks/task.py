@@ -71,6 +71,10 @@ class Task(ABC):
         """What else says how good a trained model is, on the whole validation split."""
         return {}
 
+    def try_it(self, run: Run) -> str:
+        """The command that shows a person what the model can do."""
+        return f"oneblock generate {run.path}"
+
     @abstractmethod
     def sample(self, model: nn.Module) -> str:
         """Something the model makes, for a person to look at; always from the same seed."""
