@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("\nstopped")
         return 130
-    if args.json:
+    # Of several processes one speaks.
+    if args.json and result:
         print_json({key: value for key, value in result.items() if key != "found_wrong"})
     return 1 if result.get("found_wrong") else 0
 

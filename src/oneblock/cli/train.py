@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -53,26 +53,30 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from oneblock.cli.progress import Display
     from oneblock.machine.device import pick_device
     from oneblock.train import session
+    from oneblock.train.processes import joined, own_device
 
-    pick_device(args.device)
-    with _stoppable() as stop:
+    device = own_device(pick_device(args.device))
+    with _stoppable() as stop, joined(device) as processes:
         if begun:
             made = session.reopen(begun, lambda old: override(old, *settings))
         else:
             assert config is not None
-            made = session.start(config, args.out)
-        with made[2].lock():
-            display = Display(sys.stderr)
-            with display:
+            made = session.start(config, args.out, processes)
+        with made[2].lock() if processes.first else nullcontext():
+            display = Display(sys.stderr) if processes.first else None
+            with display or nullcontext():
                 training = session.Session(
                     *made,
                     resume=begun is not None,
-                    device=args.device,
-                    listen=display,
+                    device=str(device),
+                    listen=display or (lambda event: None),
                     stop=stop,
                     command=shlex.join(["oneblock", *sys.argv[1:]]),
+                    processes=processes,
                 )
                 result = training.train()
+    if not processes.first:
+        return {}
     _words(result, training.task.try_it(training.run))
     unusable = result["finished"] and not _is_number(result["val_loss"])
     return result | {"found_wrong": unusable or result["diverged"] is not None}
@@ -156,7 +160,7 @@ def _words(result: dict[str, Any], try_it: str) -> None:
         say(f"{taken}; {speed}")
     else:
         say(f"{taken}; all steps were taken before, to go further: {go_on} --steps N")
-    say(f'report: {result["run"]}/report.html\nnext:   {try_it}')
+    say(f"report: {result['run']}/report.html\nnext:   {try_it}")
 
 
 def _is_number(value: float | None) -> bool:

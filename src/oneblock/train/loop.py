@@ -19,9 +19,10 @@ from oneblock.runs.weights import save_weights
 from oneblock.train import horizon as horizons
 from oneblock.train import schedule
 from oneblock.train.clip import clip_gradients
+from oneblock.train.processes import Processes
 from oneblock.train.seeds import step_seed
 from oneblock.train.state import Kept, Training
-from oneblock.train.step import Gradients
+from oneblock.train.step import ALONE, Gradients
 from oneblock.train.tasks.task import Task, on_device
 
 KEPT = "kept"
@@ -61,9 +62,11 @@ class Loop:
         listen: Listener = lambda event: None,
         stop: Stop = lambda: False,
         sample: Callable[[], str] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.recipe, self.task, self.run, self.parts = config.recipe, task, run, parts
         self.gradients, self.listen, self.stop, self.sample = gradients, listen, stop, sample
+        self.processes = processes
         self.log = MetricsLog(run.path / "metrics.jsonl")
         self.device = gradients.device
         self.started = time.perf_counter()
@@ -77,6 +80,8 @@ class Loop:
 
     def tell(self, event: str, **values: Any) -> None:
         """One event, to the log and to whoever listens."""
+        if not self.processes.first:
+            return
         line = {"event": event, "step": self.parts.count.step, "seconds": round(self.seconds, 3), **values}
         self.log.append(line)
         self.listen(line)
@@ -88,7 +93,7 @@ class Loop:
         for moved in self._steps():
             if moved:
                 self._look_up()
-            if self.stop():
+            if self.processes.any(self.stop()):
                 self.save()
                 self.tell("stopped")
                 return False
@@ -135,9 +140,13 @@ class Loop:
         return True
 
     def batch(self, step: int) -> tuple[torch.Tensor, ...]:
-        """The batch of a step. After a rollback examples come in another order, so as not to meet the same spike."""
+        """This process's rows of a step's batch.
+
+        After a rollback examples come in another order, so as not to meet the same spike.
+        """
         seed = step_seed(self.recipe.seed, self.parts.guard.rollbacks)
-        return on_device(self.task.batch(step, seed, whole=self.refitting(step)), self.device)
+        whole = on_device(self.task.batch(step, seed, whole=self.refitting(step)), self.device)
+        return self.processes.share(whole)
 
     def refitting(self, step: int) -> bool:
         """Whether a step is one of the last ones, which learn the held-out end too (`recipe.refit`)."""
@@ -166,7 +175,7 @@ class Loop:
         selection, validation = self.task.size("selection"), self.task.size("validation")
         one_pass = (time.perf_counter() - began) / max(selection, 1)
         held_out = (2 if self.parts.average else 1) * selection + validation
-        self.parts.horizon = horizons.of_time(
+        horizon = horizons.of_time(
             self.recipe,
             done=self.parts.count.step,
             remaining=60 * self.recipe.minutes - self.seconds,
@@ -175,6 +184,8 @@ class Loop:
             # At the end: once more both, and an excerpt of the training split, in full precision.
             last_seconds=(held_out + 3 * 3 * validation) * one_pass,
         )
+        # The clocks of several processes differ.
+        self.parts.horizon = self.processes.agree(horizon)
         self.tell("horizon", step_seconds=step_seconds, **self.parts.horizon.to_dict())
         self.save()
 
@@ -215,7 +226,7 @@ class Loop:
             best = found == count.kept
             if losses[averaged] < (count.kept.selection_loss if count.kept else float("inf")):
                 best, count.kept = True, found
-                save_weights(self.run.path, KEPT, parts.model.state_dict(), vars(count.kept))
+                self._keep(count.kept)
         self.tell(
             "evaluate",
             selection_loss=losses[False],
@@ -237,7 +248,7 @@ class Loop:
             if last:
                 before = count.kept.selection_loss if count.kept else float("inf")
                 count.kept = Kept(step=count.step, averaged=averaged, selection_loss=before, val_loss=val_loss)
-                save_weights(self.run.path, KEPT, parts.model.state_dict(), vars(count.kept))
+                self._keep(count.kept)
         self.tell(
             "evaluate",
             selection_loss=None,
@@ -246,6 +257,11 @@ class Loop:
             val_loss=val_loss,
             kept=last,
         )
+
+    def _keep(self, kept: Kept) -> None:
+        if self.processes.first:
+            save_weights(self.run.path, KEPT, self.parts.model.state_dict(), vars(kept))
+        self.processes.meet()
 
     def weights(self, averaged: bool) -> Any:
         """The averaged weights in the model's place for a `with`, or the plain ones as they are."""
@@ -261,9 +277,11 @@ class Loop:
     def save(self) -> None:
         """A checkpoint of this step; the two newest stay."""
         self.parts.count.seconds = self.seconds
-        self.log.sync()
-        save_checkpoint(self.run.path, self.parts.count.step, self.parts.tensors(), self.parts.scalars())
-        prune(self.run.path, keep=2)
+        if self.processes.first:
+            self.log.sync()
+            save_checkpoint(self.run.path, self.parts.count.step, self.parts.tensors(), self.parts.scalars())
+            prune(self.run.path, keep=2)
+        self.processes.meet()
 
 
 class Diverged(RuntimeError):

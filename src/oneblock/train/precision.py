@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,23 +12,29 @@ from torch.func import functional_call
 from oneblock.nn.norm import NORMS
 
 
-class InPrecision:
+class InPrecision(nn.Module):
     """`model` computed in `precision`: weights rounded once a pass, norms and softmax inside in float32 or wider.
 
-    Gradients arrive at the model's own float32 weights. The residual stream is in `precision` too: on a CPU it is
-    mostly memory that an elementwise step waits for. In float32 it is the model itself.
+    Images are rounded too. Gradients arrive at the model's own float32 weights. The residual stream is in `precision`:
+    on a CPU it is mostly memory that an elementwise step waits for. In float32 it is the model itself.
     """
 
     def __init__(self, model: nn.Module, precision: torch.dtype) -> None:
+        super().__init__()
         self.model, self.precision = model, precision
         self.rounded = list(_rounded(model)) if precision != torch.float32 else []
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
+        """The model's answer."""
         if not self.rounded:
-            out: Tensor = self.model(*inputs)
+            out: Tensor = self.model(*inputs, **options)
             return out
+        inputs = tuple(
+            x.to(self.precision) if isinstance(x, Tensor) and x.is_floating_point() and x.dim() > 1 else x
+            for x in inputs
+        )
         weights = {name: self.model.get_parameter(name).to(self.precision) for name in self.rounded}
-        computed: Tensor = functional_call(self.model, weights, inputs)
+        computed: Tensor = functional_call(self.model, weights, inputs, options)
         return computed
 
 

@@ -26,20 +26,30 @@ from oneblock.train.average import WeightAverage
 from oneblock.train.guard import SpikeGuard
 from oneblock.train.loop import KEPT, Diverged, Listener, Loop, Stop
 from oneblock.train.optimizer import make_optimizer
+from oneblock.train.processes import Processes
 from oneblock.train.report import write_report
 from oneblock.train.state import Kept, Training
-from oneblock.train.step import Gradients, compile_wanted
+from oneblock.train.step import ALONE, Gradients, compile_wanted
 from oneblock.train.tasks import TASKS, Task
 
 
-def start(config: Config, out: Path | None) -> tuple[Config, Task, Run]:
+def start(config: Config, out: Path | None, processes: Processes = ALONE) -> tuple[Config, Task, Run]:
     """A new run: its data read, its folder made, its configuration (with what the data decides) written."""
-    config, task = TASKS[type(config.recipe.objective)].begin(config)
-    run = Run.create(out, config.name)
-    for name, content in task.files.items():
-        run.write_json(name, content)
-    run.write_json("config.json", to_dict(config))
-    return config, task, run
+    # The first process may fetch the data; the others then find it in the cache.
+    if not processes.first:
+        processes.meet()
+    fitted, task = TASKS[type(config.recipe.objective)].begin(config)
+    if processes.first:
+        processes.meet()
+
+    def make() -> Path:
+        run = Run.create(out, fitted.name)
+        for name, content in task.files.items():
+            run.write_json(name, content)
+        run.write_json("config.json", to_dict(fitted))
+        return run.path
+
+    return fitted, task, Run(processes.first_does(make))
 
 
 def reopen(run: Run, wanted: Callable[[Config], Config]) -> tuple[Config, Task, Run]:
@@ -69,10 +79,11 @@ class Session:
         listen: Listener = lambda event: None,
         stop: Stop = lambda: False,
         command: str = "",
+        processes: Processes = ALONE,
     ) -> None:
         keep_memory()
         self.config, self.task, self.run, self.command = config, task, run, command
-        self.listen = listen
+        self.listen, self.processes = listen, processes
         self.device = pick_device(device)
         self.precision = pick_precision(config.recipe.precision, self.device)
         self.model = build(config, seed=config.recipe.seed).to(self.device)
@@ -86,8 +97,19 @@ class Session:
             seed=recipe.seed,
             loss=task.loss,
             num_targets=task.num_targets,
+            processes=processes,
         )
-        self.loop = Loop(config, task, run, self.parts, self.gradients, listen=listen, stop=stop, sample=self._sample)
+        self.loop = Loop(
+            config,
+            task,
+            run,
+            self.parts,
+            self.gradients,
+            listen=listen,
+            stop=stop,
+            sample=self._sample,
+            processes=processes,
+        )
         if resume:
             self._resume()
         self.compiled = compile_wanted(recipe, self.device)
@@ -99,21 +121,23 @@ class Session:
         return Training(self.model, make_optimizer(self.model, recipe.optimizer), average, SpikeGuard(), horizon)
 
     def _resume(self) -> None:
-        sweep(self.run.path)
+        if self.processes.first:
+            sweep(self.run.path)
         before = config_from_dict(self.run.read_json("config.json")).recipe
-        if self.config.recipe != before:
+        self.processes.meet()
+        if self.config.recipe != before and self.processes.first:
             # Else the next --resume would go back to the old length.
             self.run.write_json("config.json", to_dict(self.config))
         if not any((self.run.path / "checkpoints").glob("step-*")):
             # Ended before its first checkpoint: the weights of step 0 are the seed's.
-            self.loop.log.rewind(0)
+            self._rewind(0)
             self.loop.tell("resume", from_step=0, skipped=[])
             return
         checkpoint = load_checkpoint(self.run.path)
         self.parts.load(checkpoint)
         self.parts.count.kept = self._kept()
         self.loop.before = self.parts.count.seconds
-        self.loop.log.rewind(checkpoint.step)
+        self._rewind(checkpoint.step)
         recipe, horizon = self.config.recipe, self.parts.horizon
         if recipe.steps is not None and (horizon is None or recipe.steps != horizon.steps):
             self.parts.horizon = horizons.of_steps(recipe, recipe.steps)
@@ -123,6 +147,10 @@ class Session:
             self.loop.save()
         skipped = [f"{path.name}: {reason}" for path, reason in checkpoint.skipped]
         self.loop.tell("resume", from_step=checkpoint.step, skipped=skipped)
+
+    def _rewind(self, step: int) -> None:
+        if self.processes.first:
+            self.loop.log.rewind(step)
 
     def _kept(self) -> Kept | None:
         """What is on the disk: after a crash, weights younger than the checkpoint; damaged ones count as none."""
@@ -162,10 +190,11 @@ class Session:
         except Diverged as error:
             finished, diverged = False, str(error)
         result = self._result(finished, parameters, flops / peak) | {"diverged": diverged}
-        self.run.write_json("result.json", result)
         self.loop.tell("end", **result)
-        self.loop.log.close()
-        write_report(self.run, self.config)
+        if self.processes.first:
+            self.run.write_json("result.json", result)
+            self.loop.log.close()
+            write_report(self.run, self.config)
         return result
 
     def _result(self, finished: bool, parameters: int, share_per_rate: float) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 from oneblock.config.recipe import Recipe
 from oneblock.train.loss import cross_entropy
 from oneblock.train.precision import InPrecision
+from oneblock.train.processes import Processes
 from oneblock.train.seeds import step_seed
 
 Loss = Callable[..., Tensor]
+ALONE = Processes()
 
 
 def next_token(forward: Callable[..., Tensor], inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
@@ -33,7 +36,8 @@ class Gradients:
 
     Each piece's mean loss is weighted by its share of the targets, so that the gradient is that of the whole batch.
     Randomness (dropout, input noise) is a function of (seed, step, piece). `loss(forward, *batch)` is the mean over
-    `num_targets(*batch)` targets, `forward` the model in `precision`.
+    `num_targets(*batch)` targets, `forward` the model in `precision`. Of several processes each takes its own rows, and
+    PyTorch's DistributedDataParallel adds the gradients up.
     """
 
     def __init__(
@@ -46,30 +50,38 @@ class Gradients:
         seed: int = 0,
         loss: Loss = next_token,
         num_targets: Callable[..., int] = all_of_the_second,
+        processes: Processes = ALONE,
     ) -> None:
         self.model, self.precision, self.accumulation = model, precision, accumulation
         self.input_noise, self.seed = input_noise, seed
         self.forward, self.task_loss, self.num_targets = InPrecision(model, precision), loss, num_targets
         self.device = next(model.parameters()).device
+        self.processes = processes
         self.loss: Loss = self._loss
+        self.together = Together(self) if processes.world > 1 else None
         self.compile_seconds = 0.0
 
     def _loss(self, *batch: Tensor) -> Tensor:
         return self.task_loss(self.forward, *batch)
 
     def __call__(self, *batch: Tensor, step: int) -> Tensor:
-        """The mean loss over all targets; gradients are added to what the parameters hold."""
+        """The mean loss over all targets, those of other processes too; gradients are added to what is there."""
+        count = torch.tensor(self.num_targets(*batch), device=self.device)
+        whole = int(self.processes.sum(count))
         total = torch.zeros((), device=self.device)
-        whole = self.num_targets(*batch)
-        pieces = zip(*(tensor.chunk(self.accumulation) for tensor in batch), strict=True)
+        pieces = list(zip(*(tensor.chunk(self.accumulation) for tensor in batch), strict=True))
         for index, piece in enumerate(pieces):
-            torch.manual_seed(step_seed(self.seed, step, index))
+            torch.manual_seed(step_seed(self.seed, step, index, self.processes.rank))
             if self.input_noise:
                 piece = (self._noised(piece[0]), *piece[1:])
-            loss = self.loss(*piece) * (self.num_targets(*piece) / whole)
-            loss.backward()
+            share = self.num_targets(*piece) / whole
+            if self.together is None:
+                loss = self.loss(*piece) * share
+                loss.backward()
+            else:
+                loss = self.together.backward(piece, share, last=index == len(pieces) - 1)
             total += loss.detach()
-        return total
+        return self.processes.sum(total)
 
     def _noised(self, inputs_BT: Tensor) -> Tensor:
         replaced = torch.rand(inputs_BT.shape, device=self.device) < self.input_noise
@@ -98,6 +110,29 @@ class Gradients:
             return False
         self.loss = compiled
         return True
+
+
+class Together(nn.Module):
+    """The same with other processes: a module whose forward is the loss, for DistributedDataParallel to watch."""
+
+    def __init__(self, gradients: Gradients) -> None:
+        super().__init__()
+        self.model = gradients.model
+        self._gradients = [gradients]  # in a list: what it watches is the model
+        self._watched = [nn.parallel.DistributedDataParallel(self)]
+
+    def forward(self, *piece: Tensor) -> Tensor:
+        """The mean loss of this process's piece."""
+        return self._gradients[0].loss(*piece)
+
+    def backward(self, piece: Sequence[Tensor], share: float, *, last: bool) -> Tensor:
+        """The piece's share of the loss; its gradients, after the last piece those of all processes."""
+        watched = self._watched[0]
+        with watched.no_sync() if not last else nullcontext():
+            loss = watched(*piece) * share
+            # The processes' gradients are averaged there, and the shares want their sum.
+            (loss * self._gradients[0].processes.world).backward()
+        return loss
 
 
 GRADIENT_TOLERANCE = 0.05

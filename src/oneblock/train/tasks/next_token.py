@@ -31,15 +31,7 @@ class NextTokenTask(Task):
     def __init__(self, config: Config, corpus: Corpus) -> None:
         self.corpus, self.context, self.batch_size = corpus, config.model.context, config.recipe.batch_size
         self.name, self.origin, self.sha256 = corpus.name, corpus.origin, corpus.sha256
-        self.files = {
-            "tokenizer.json": corpus.tokenizer.to_dict(),
-            "data.json": {
-                "name": corpus.name,
-                "origin": corpus.origin,
-                "sha256": corpus.sha256,
-                "characters_per_token": corpus.characters_per_token,
-            },
-        }
+        self.files = corpus_files(corpus)
 
     @classmethod
     def begin(cls, config: Config) -> tuple[Config, Self]:
@@ -88,6 +80,15 @@ class NextTokenTask(Task):
     @functools.cached_property
     def _whole(self) -> Any:
         return np.concatenate([self.corpus.train, self.corpus.selection])
+
+
+def corpus_files(corpus: Corpus) -> dict[str, Any]:
+    """What a run keeps of its text: the tokenizer, and where the text came from."""
+    found = {"name": corpus.name, "origin": corpus.origin, "sha256": corpus.sha256}
+    return {
+        "tokenizer.json": corpus.tokenizer.to_dict(),
+        "data.json": found | {"characters_per_token": corpus.characters_per_token},
+    }
 
 
 def reopened_corpus(config: Config, run: Run) -> Corpus:

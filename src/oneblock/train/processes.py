@@ -1,0 +1,137 @@
+"""Several processes that train one model together, as `torchrun` starts them; or one alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from oneblock.config.errors import OneblockError
+
+Value = TypeVar("Value")
+
+TIMEOUT = timedelta(minutes=10)
+"""So long a process waits for the others; evaluation and compiling are within it."""
+
+
+class ProcessError(OneblockError):
+    """The processes cannot work together, or one of them is gone."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which one this is, and how many there are. The first writes and speaks; all compute the same decisions."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes."""
+        return self.rank == 0
+
+    def share(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """This process's rows of a whole batch: the rows of all, in order, are the batch of one process."""
+        rows = len(batch[0])
+        if rows % self.world:
+            raise ProcessError(
+                f"a batch of {rows} cannot be shared by {self.world} processes; take a batch_size that is a "
+                f"multiple of {self.world}, or another number of processes"
+            )
+        each = rows // self.world
+        return tuple(tensor[self.rank * each : (self.rank + 1) * each] for tensor in batch)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes, in place."""
+        if self.world > 1:
+            with _others():
+                dist.all_reduce(tensor)
+        return tensor
+
+    def meet(self) -> None:
+        """Wait until all are here: what the first has written is then there for the others."""
+        if self.world > 1:
+            with _others():
+                dist.barrier()
+
+    def any(self, flag: bool) -> bool:
+        """Whether it holds in any process: so that all stop together."""
+        return flag if self.world == 1 else int(self.sum(torch.tensor(int(flag), device=self.device))) > 0
+
+    def agree(self, value: Value) -> Value:
+        """The first process's value, in all of them; picklable."""
+        if self.world == 1:
+            return value
+        box = [value]
+        with _others():
+            dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def first_does(self, work: Callable[[], Value]) -> Value:
+        """What the first process makes, in all of them; what it cannot make stops all of them."""
+        made: Value | None = None
+        failed: OneblockError | None = None
+        if self.first:
+            try:
+                made = work()
+            except OneblockError as error:
+                failed = error
+        words = self.agree(str(failed) if failed else None)
+        if failed is not None:
+            raise failed
+        if words is not None:
+            raise ProcessError(f"the first process stopped: {words}")
+        return self.agree(made)  # type: ignore[return-value]
+
+
+def started_by_torchrun() -> bool:
+    """Whether the environment says that there are others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """The processes `torchrun` started, for a `with`: gloo on CPUs, NCCL on GPUs; without torchrun, one alone."""
+    if not started_by_torchrun():
+        yield Processes()
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    try:
+        dist.init_process_group(backend, timeout=TIMEOUT)
+    except (RuntimeError, ValueError) as error:
+        raise ProcessError(f"the processes did not find one another: {_line(error)}; start them by torchrun") from error
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size(), device)
+    finally:
+        dist.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """On a machine of several GPUs each process takes its own."""
+    if device.type == "cuda" and started_by_torchrun():
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    return device
+
+
+@contextmanager
+def _others() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise ProcessError(
+            f"another process is gone or does not answer ({_line(error)}); see what it said. "
+            "Go on from the last checkpoint with --resume"
+        ) from error
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
