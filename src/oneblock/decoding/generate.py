@@ -80,20 +80,20 @@ def stream(
     The model is in eval mode until the stream ends. GenerateError for a bad prompt or setting, at the call.
     """
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
-    _check_shape(tokens)
+    check_shape(tokens)
     lengths = lengths_of(tokens, padding)
-    _check_ids(tokens if padding is None else tokens.masked_fill(padding, 0), model.config.vocab_size)
-    _check_count("max_new_tokens", max_new_tokens, 0)
+    check_ids(tokens if padding is None else tokens.masked_fill(padding, 0), model.config.vocab_size)
+    check_count("max_new_tokens", max_new_tokens, 0)
     if seed is not None:
-        _check_count("seed", seed, 0)
+        check_count("seed", seed, 0)
     if stop is not None and not (type(stop) is int and 0 <= stop < model.config.vocab_size):
         raise GenerateError(f"stop={stop!r} must be one of the tokens, 0…{model.config.vocab_size - 1}, or None")
     if prefill_chunk is not None:
-        _check_count("prefill_chunk", prefill_chunk, 1)
+        check_count("prefill_chunk", prefill_chunk, 1)
     if compile and not use_cache:
         raise GenerateError("compile=True needs use_cache=True: without a cache every step has another shape")
     rows = Rows(tokens.to(model.embedding.weight.device), lengths, max_new_tokens, model.config.context)
-    chances = _chances(_new_seed() if seed is None else seed, len(lengths))
+    chances = chances_of_rows(new_seed() if seed is None else seed, len(lengths))
     stepper: Plain | None = None
     if use_cache:
         capacity = min(model.config.context, max(lengths) + max_new_tokens)
@@ -106,25 +106,24 @@ def _run(
     stop: int | None,
 ) -> Generator[Tensor, None, None]:  # fmt: skip
     stopped_B = torch.zeros(len(rows.lengths), dtype=torch.bool, device=rows.text.device)
-    moved = True
-    with _in_eval_mode(model):
+    ids_B, moved = stopped_B.long(), True
+    with in_eval_mode(model):
         for _ in range(count):
             # Not around the loop: the mode would reach the caller between two tokens.
             with torch.inference_mode():
+                chance_B = None if sampling.temperature == 0 else next(chances).to(rows.text.device)
                 if stepper is None:
-                    logits_BV = last_logits(model, *rows.windows(), None)
+                    ids_B = sampling.choose(last_logits(model, *rows.windows(), None), chance_B)
                 elif moved:
-                    logits_BV = stepper.start(*rows.windows())
+                    ids_B = sampling.choose(stepper.start(*rows.windows()), chance_B)
                 else:
-                    logits_BV = stepper.next(rows.text[:, rows.length - 1])
-                chance_B = None if sampling.temperature == 0 else next(chances).to(logits_BV.device)
-                ids_B = sampling.choose(logits_BV, chance_B)
+                    ids_B = stepper.choose(ids_B, sampling, chance_B)
                 check_chosen(ids_B)
                 if stop is not None:
                     ids_B = ids_B.masked_fill(stopped_B, stop)
                     stopped_B = ids_B == stop
                 moved = rows.append(ids_B)
-            yield rows.text[:, rows.length - 1].clone()
+            yield ids_B.clone()
             if stop is not None and bool(stopped_B.all()):
                 return
 
@@ -134,7 +133,7 @@ def seed_of_row(seed: int, row: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {row}".encode()).digest()[:8], "big") >> 1
 
 
-def _chances(seed: int, batch: int) -> Iterator[Tensor]:
+def chances_of_rows(seed: int, batch: int) -> Iterator[Tensor]:
     """For each step one number in [0, 1) per row, each row from its own generator on the CPU."""
     generators = [torch.Generator().manual_seed(seed_of_row(seed, row)) for row in range(batch)]
     while True:
@@ -142,12 +141,14 @@ def _chances(seed: int, batch: int) -> Iterator[Tensor]:
         yield from torch.stack(drawn, dim=1)
 
 
-def _new_seed() -> int:
+def new_seed() -> int:
+    """A seed from torch's generator."""
     return int(torch.randint(2**62, ()))
 
 
 @contextmanager
-def _in_eval_mode(model: Any) -> Iterator[None]:
+def in_eval_mode(model: Any) -> Iterator[None]:
+    """The model in eval mode, and every module back in its own after it."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -157,7 +158,8 @@ def _in_eval_mode(model: Any) -> Iterator[None]:
             module.training = True
 
 
-def _check_shape(tokens: Tensor) -> None:
+def check_shape(tokens: Tensor) -> None:
+    """GenerateError unless tokens are whole numbers B × T, and there are some."""
     if tokens.dim() != 2 or tokens.dtype not in (torch.int64, torch.int32):
         raise GenerateError(
             f"tokens must be whole numbers (int64) of shape B × T, got {tokens.dtype} {tuple(tokens.shape)}; "
@@ -167,7 +169,8 @@ def _check_shape(tokens: Tensor) -> None:
         raise GenerateError(f"tokens of shape {tuple(tokens.shape)} are empty; give every row at least one token")
 
 
-def _check_ids(tokens: Tensor, vocab_size: int) -> None:
+def check_ids(tokens: Tensor, vocab_size: int) -> None:
+    """GenerateError for a token the model does not have."""
     low, high = int(tokens.min()), int(tokens.max())
     if low < 0 or high >= vocab_size:
         wrong = low if low < 0 else high
@@ -177,6 +180,7 @@ def _check_ids(tokens: Tensor, vocab_size: int) -> None:
         )
 
 
-def _check_count(name: str, value: object, minimum: int) -> None:
+def check_count(name: str, value: object, minimum: int) -> None:
+    """GenerateError unless it is a whole number of at least `minimum`."""
     if type(value) is not int or value < minimum:
         raise GenerateError(f"{name}={value!r} must be a whole number of at least {minimum}")

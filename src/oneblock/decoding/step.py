@@ -6,13 +6,14 @@ token is a number in a tensor, so that the step can be compiled once, and on a G
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from oneblock.decoding.compiled import compiled
+from oneblock.decoding.sampling import Sampling
 from oneblock.nn.cache import Cache
 from oneblock.nn.context import Context, Mask
 from oneblock.nn.position import Position
@@ -54,6 +55,8 @@ class OneToken(Context):
         self.position, self.causal = position, True
         self.columns = torch.arange(self.num_keys, device=place.device)
         self.pads_B = pads_B
+        # The new token is no pad, and nobody asks what the layers have to tell.
+        self.cached, self.padding_BS, self.record = 0, None, None
         if pads_B is None:
             self.key_positions, self.positions = self.columns, place
         else:
@@ -88,6 +91,14 @@ def one_token(model: Any, ids_B: Tensor, place: Tensor, pads_B: Tensor | None, c
     return logits_B1V.squeeze(1)
 
 
+def one_choice(
+    model: Any, ids_B: Tensor, place: Tensor, pads_B: Tensor | None, cache: Storage, sampling: Sampling,
+    chance_B: Tensor | None,
+) -> Tensor:  # fmt: skip
+    """The token after one new token per row, B: `one_token` and what is chosen by it, one graph."""
+    return sampling.choose(one_token(model, ids_B, place, pads_B, cache), chance_B)
+
+
 class Plain:
     """Prefill, then the model's own cached forward, one token at a time."""
 
@@ -101,8 +112,12 @@ class Plain:
         return prefill(self.model, tokens_BT, padding_BT, self.cache, self.chunk)
 
     def next(self, ids_B: Tensor) -> Tensor:
-        """One more token for each row."""
+        """One more token for each row; what follows, B × V."""
         return last_logits(self.model, ids_B.unsqueeze(1), None, self.cache)
+
+    def choose(self, ids_B: Tensor, sampling: Sampling, chance_B: Tensor | None) -> Tensor:
+        """One more token for each row; the token chosen to follow it, B."""
+        return sampling.choose(self.next(ids_B), chance_B)
 
 
 class Fixed(Plain):
@@ -119,8 +134,12 @@ class Fixed(Plain):
         self.place = torch.zeros(1, dtype=torch.long, device=device)
         self.pads_B = torch.zeros(batch, dtype=torch.long, device=device)
         self.padded = False
-        self.forward = compiled(one_token, model, batch, self.cache.capacity) if self.compile else one_token
-        self.recorded: dict[bool, Callable[[], Tensor]] = {}
+        self.chance_B = torch.zeros(batch, dtype=torch.float64, device=device)
+        self.forward, self.chooser = (
+            compiled(step, model, batch, self.cache.capacity) if self.compile else step
+            for step in (one_token, one_choice)
+        )
+        self.recorded: dict[Hashable, Callable[[], Tensor]] = {}
 
     def start(self, tokens_BT: Tensor, padding_BT: Tensor | None) -> Tensor:
         logits_BV = super().start(tokens_BT, padding_BT)
@@ -131,16 +150,30 @@ class Fixed(Plain):
         return logits_BV
 
     def next(self, ids_B: Tensor) -> Tensor:
+        return self._move(ids_B, (self.padded,), self._step)
+
+    def choose(self, ids_B: Tensor, sampling: Sampling, chance_B: Tensor | None) -> Tensor:
+        if chance_B is not None:
+            self.chance_B.copy_(chance_B)
+        given_B = None if chance_B is None else self.chance_B
+        return self._move(ids_B, (self.padded, sampling), lambda: self._choice(sampling, given_B))
+
+    def _move(self, ids_B: Tensor, what: Hashable, step: Callable[[], Tensor]) -> Tensor:
         self.ids_B.copy_(ids_B)
-        if self.padded not in self.recorded:
-            self.recorded[self.padded] = record(self._step) if self.place.is_cuda else self._step
-        logits_BV = self.recorded[self.padded]()
+        if self.place.is_cuda:
+            if what not in self.recorded:
+                self.recorded[what] = record(step)
+            step = self.recorded[what]
+        answer = step()
         self.place += 1
-        return logits_BV
+        return answer
 
     def _step(self) -> Tensor:
+        return self.forward(self.model, self.ids_B, self.place, self.pads_B if self.padded else None, self.room)
+
+    def _choice(self, sampling: Sampling, chance_B: Tensor | None) -> Tensor:
         pads_B = self.pads_B if self.padded else None
-        return self.forward(self.model, self.ids_B, self.place, pads_B, self.room)
+        return self.chooser(self.model, self.ids_B, self.place, pads_B, self.room, sampling, chance_B)
 
 
 def record(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
