@@ -1,1 +1,1 @@
-"""Text in, batches out: where a text comes from, its tokens, its splits, and the windows drawn from them."""
+"""Text, pairs and images in, batches out: where data comes from, its tokens, its splits, and what each step reads."""

