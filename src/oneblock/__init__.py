@@ -35,7 +35,7 @@ _LATER = {
     "generate": "oneblock.decoding.generate",
     "load": "oneblock.runs.load",
 }
-_ROOMS = ("inspect", "nn", "models", "data", "machine", "runs", "decoding", "train", "bench")
+_ROOMS = ("inspect", "nn", "models", "weights", "data", "machine", "runs", "decoding", "train", "bench")
 
 
 def __getattr__(name: str) -> Any:

@@ -239,8 +239,8 @@ BAD = [
     ("blocks.x.placement=post", "blocks", "x", "the pattern has 1", ["block.… for all"]),
     ("blocks.0=peri", "blocks.0", "peri", "needs the name of a field", ["placement"]),
     ("block=peri", "block", "peri", "needs the name of a field", ["placement"]),
-    ("model=encoder", "model", "encoder", "is not one of the options", ["decoder"]),
-    ("model=decoder", "model.vocab_size", "nothing", "is required by Decoder", []),
+    ("model=oracle", "model", "oracle", "is not one of the options", ["decoder"]),
+    ("model=decoder", "model.context", "nothing", "is required by Decoder", []),
     ("recipe.seed=-1", "recipe.seed", "-1", "must be 0 or more", []),
     (
         "recipe.minutes=none",

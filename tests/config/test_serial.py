@@ -1,9 +1,10 @@
 """Configurations through JSON and back: presets, and random ones drawn from the fields' declarations."""
 
+import functools
 import json
 import math
 import typing
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import hypothesis.strategies as st
 import pytest
@@ -27,7 +28,7 @@ KEPT = {
     ("Attention", "num_kv_heads"): st.sampled_from([None, 1]),
     ("Attention", "head_width"): st.sampled_from([16, 32, 48]),
     ("Rope", "fraction"): st.sampled_from([1.0, 0.5, 0.25, 1]),
-    ("T5Bias", "num_buckets"): st.integers(4, 64),
+    ("T5Bias", "num_buckets"): st.integers(2, 32).map(lambda half: 2 * half),
     ("T5Bias", "max_distance"): st.integers(33, 999),
     ("Llama3Scaling", "low"): st.floats(0.1, 3.9),
     ("Llama3Scaling", "high"): st.floats(4, 9),
@@ -37,15 +38,44 @@ KEPT = {
         [("attention", "feed_forward"), ("feed_forward",), ("attention", "feed_forward+attention")]
     ),
     ("Block", "shared_norm"): st.just(False),
+    ("Block", "cross_attention"): st.builds(
+        lambda option: replace(option, window=None, position=None), st.deferred(lambda: any_of(c.Attention))
+    ),
     ("Attention", "num_heads"): st.sampled_from([6, 8]),
-    ("Decoder", "width"): st.sampled_from([96, 384]),
-    ("Decoder", "num_layers"): st.integers(3, 99),
+    **{(name, "width"): st.sampled_from([96, 384]) for name in ("Decoder", "Encoder", "EncoderDecoder")},
+    **{(name, "num_layers"): st.integers(3, 99) for name in ("Decoder", "Encoder", "Stack")},
+    ("EncoderDecoder", "decoder"): st.deferred(lambda: any_of(c.Stack).map(with_memory)),
+    ("EncoderDecoder", "shared_embedding"): st.just(False),
+    **{(name, "num_experts"): st.integers(4, 9) for name in ("Switch", "GShard", "TopK")},
+    **{
+        (name, field): st.sampled_from([None, 9.0, 12.5])
+        for name in ("Switch", "GShard")
+        for field in ("capacity_factor", "eval_capacity_factor")
+    },
+    **{(name, "group_size"): st.none() for name in ("Switch", "GShard")},
+    ("TopK", "k"): st.integers(1, 4),
+    ("Block", "modulation"): st.just(c.NoModulation()),
+    ("DDPM", "num_steps"): st.integers(400, 4000),
+    ("DDPM", "beta_first"): st.floats(1e-6, 0.3),
+    ("DDPM", "beta_last"): st.floats(1e-6, 0.3),
+    ("DiT", "image_height"): st.sampled_from([8, 24]),
+    ("DiT", "image_width"): st.sampled_from([None, 16]),
+    ("DiT", "patch"): st.sampled_from([1, 2, 4, 8]),
+    ("DiT", "width"): st.sampled_from([96, 384]),
+    ("DiT", "num_layers"): st.integers(3, 99),
+    ("DiT", "time_width"): st.sampled_from([2, 64]),
     ("Recipe", "steps"): st.none(),
     ("Recipe", "minutes"): st.floats(0.1, 1e4),
     ("Recipe", "accumulation"): st.just(1),
 }
 
 
+def with_memory(stack):
+    steps = ("attention", "cross_attention", "feed_forward")
+    return replace(stack, blocks=tuple(replace(block, steps=steps) for block in stack.blocks))
+
+
+@functools.cache
 def any_of(cls):
     """A strategy for a part, read off its fields."""
     hints = field_types(cls)
@@ -191,7 +221,7 @@ def changed(path, value, *, remove=False):
         (changed("model.width", True), "model.width", ["must be a whole number"]),
         (changed("model.width", None), "model.width", ["must be a whole number"]),
         (changed("model.tied", 1), "model.tied", ["must be true or false"]),
-        (changed("model.type", "encoder"), "model", ["encoder", "is not one of the options", "decoder"]),
+        (changed("model.type", "oracle"), "model", ["oracle", "is not one of the options", "decoder"]),
         (changed("model.position.type", "rotary"), "model.position", ["rotary", "rope", "alibi"]),
         (changed("model.position.theta", -1.0), "model.position.theta", ["must be above 0"]),
         (

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from oneblock import override
-from oneblock.config import PRESETS, preset
+from oneblock.config import PRESETS, EncoderDecoder, preset
 from oneblock.inspect.draw import draw
 
 NANO = """\
@@ -49,7 +49,11 @@ def test_the_stream_is_cut_where_it_is_dropped(plain):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_fit_into_80_columns(name):
-    for settings in ([], ["block.steps=attention+feed_forward", "block.placement=peri"]):
+    parallel = ["block.steps=attention+feed_forward", "block.placement=peri"]
+    if isinstance(preset(name).model, EncoderDecoder):
+        steps = "decoder.block.steps=attention+cross_attention,feed_forward"
+        parallel = [*(f"encoder.{setting}" for setting in parallel), steps]
+    for settings in ([], parallel):
         assert max(map(len, draw(override(preset(name), *settings)).plain.splitlines())) <= 80
 
 

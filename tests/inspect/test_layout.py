@@ -1,5 +1,6 @@
 """Where things stand: nothing overlaps, and the lines lead from part to part as the flow does."""
 
+from dataclasses import replace
 from itertools import combinations, pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from oneblock import override
 from oneblock.config import PRESETS, preset
 from oneblock.inspect.dataflow import dataflow
 from oneblock.inspect.draw import CELLS
+from oneblock.inspect.joined import lay_out_all
 from oneblock.inspect.layout import lay_out
 from oneblock.inspect.svg import PIXELS, RADIUS
 
@@ -30,7 +32,7 @@ def every(models, plain):
 
 def test_boxes_are_apart(every, metrics):
     for config in every:
-        picture = lay_out(dataflow(config), metrics)
+        picture = lay_out_all(dataflow(config), metrics)
         for a, b in combinations(picture.rects, 2):
             # In cells, neighbours share the border between them.
             apart = (
@@ -44,9 +46,13 @@ def test_boxes_are_apart(every, metrics):
             assert max(map(len, rect.lines)) * metrics.char + 2 * metrics.pad_x <= rect.w + metrics.cell
 
 
+def columns_of(flow):
+    return [flow] if flow.source is None else [flow.source, flow]
+
+
 def test_boxes_are_wholly_inside_their_block_or_outside(every, metrics):
-    for config in every:
-        picture = lay_out(dataflow(config), metrics)
+    for flow in (flow for config in every for flow in columns_of(dataflow(config))):
+        picture = lay_out(flow, metrics)
         for frame in picture.frames:
             assert len(frame.title) * metrics.char + metrics.beside < picture.width - picture.main
             for rect in picture.rects:
@@ -60,7 +66,7 @@ def test_boxes_are_wholly_inside_their_block_or_outside(every, metrics):
 
 def test_lines_cross_no_box(every):
     for config in every:
-        picture = lay_out(dataflow(config), PIXELS)
+        picture = lay_out_all(dataflow(config), PIXELS)
         for line in picture.lines:
             for (x0, y0), (x1, y1) in pairwise(line.points):
                 assert x0 == x1 or y0 == y1
@@ -74,7 +80,7 @@ def test_lines_cross_no_box(every):
 
 def test_joins_and_labels_touch_no_box(every):
     for config in every:
-        picture = lay_out(dataflow(config), PIXELS)
+        picture = lay_out_all(dataflow(config), PIXELS)
         for x, y in picture.joins:
             for rect in picture.rects:
                 near_x = min(max(x, rect.x), rect.x + rect.w)
@@ -88,6 +94,10 @@ def test_joins_and_labels_touch_no_box(every):
             for rect in picture.rects:
                 apart = left >= rect.x + rect.w or left + width <= rect.x or top >= rect.y + rect.h or bottom <= rect.y
                 assert apart, (label, rect)
+
+
+STARTS = ("tokens", "source tokens", "target tokens", "noisy images", "time", "time and class")
+ENDS = ("logits", "memory", "vectors", "answer", "c ", "c:")
 
 
 def flow_of(picture):
@@ -107,23 +117,28 @@ def flow_of(picture):
 
 def test_every_box_is_entered_and_left(every):
     for config in every:
-        picture = lay_out(dataflow(config), PIXELS)
+        picture = lay_out_all(dataflow(config), PIXELS)
         entered, left, joins = flow_of(picture)
         for index, rect in enumerate(picture.rects):
-            source = rect.box.name == "tokens" or rect.box.kind == "position"
+            source = rect.box.name in STARTS or rect.box.kind == "position"
             assert (index in entered) != source, rect.box
-            assert (index in left) != (rect.box.name == "logits"), rect.box
+            assert (index in left) != rect.box.name.startswith(ENDS), rect.box
         assert all(count == 2 for count in joins)
 
 
 def test_as_many_joins_as_sums(every):
     for config in every:
         flow = dataflow(config)
-        steps = [step for block in flow.blocks for step in block.steps]
-        picture = lay_out(flow, PIXELS)
-        assert len(picture.joins) == len(flow.added) + sum(s.keeps + (len(s.branches) > 1) for s in steps)
+        flows = columns_of(flow)
+        steps = [step for part in flows for block in part.blocks for step in block.steps]
+        picture = lay_out_all(flow, PIXELS)
+        assert len(picture.joins) == sum(len(part.added) for part in flows) + sum(
+            s.keeps + (len(s.branches) > 1) for s in steps
+        )
         assert len(picture.stops) == sum(not step.keeps for step in steps)
-        assert sorted(map(id, flow.boxes())) == sorted(id(rect.box) for rect in picture.rects)
+        boxes = [box for part in flows for box in replace(part, source=None).boxes()]
+        assert sorted(map(id, boxes)) == sorted(id(rect.box) for rect in picture.rects)
+        assert sorted(map(id, boxes)) == sorted(map(id, flow.boxes()))
 
 
 def down(picture, frame):
@@ -150,13 +165,13 @@ def down(picture, frame):
     ],
 )
 def test_norms_stand_in_their_places(placement, order, metrics, plain):
-    picture = lay_out(dataflow(override(plain, f"block.placement={placement}")), metrics)
+    picture = lay_out_all(dataflow(override(plain, f"block.placement={placement}")), metrics)
     assert down(picture, picture.frames[0]) == order
 
 
 def test_parallel_branches_stand_side_by_side(plain):
     config = override(plain, "block.steps=attention+feed_forward", "block.shared_norm=true")
-    picture = lay_out(dataflow(config), PIXELS)
+    picture = lay_out_all(dataflow(config), PIXELS)
     boxes = {rect.box.kind: rect for rect in picture.rects[2:]}
     assert boxes["attention"].y == boxes["feed_forward"].y
     assert boxes["attention"].x + boxes["attention"].w < boxes["feed_forward"].x

@@ -48,7 +48,7 @@ def test_the_configuration_counts_what_the_model_has(models):
     for config in models:
         assert parameters(config) == parts(built(config)), config
     seen = {part for config in models for part, count in parameters(config).items() if count}
-    assert seen == set(PARTS)
+    assert seen == set(PARTS) - {"cross_attention", "condition", "modulation"}
 
 
 @pytest.mark.parametrize(

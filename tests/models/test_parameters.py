@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from oneblock import build, presets
-from oneblock.config import PRESETS, Block, LayerNorm, override, preset
+from oneblock.config import PRESETS, Block, EncoderDecoder, LayerNorm, override, preset
 
 
 def count(config):
@@ -87,7 +87,11 @@ def test_nano_and_the_originals_decoder():
 def test_every_preset_builds(name):
     with torch.device("meta"):
         model = build(preset(name))
-        assert len(model.blocks) == preset(name).model.num_layers
+        option = preset(name).model
+        stacks = [(model, option)]
+        if isinstance(option, EncoderDecoder):
+            stacks = [(model.encoder, option.encoder), (model.decoder, option.decoder)]
+        assert all(len(stack.blocks) == own.num_layers for stack, own in stacks)
     assert preset(name).name == name == preset(name.replace("-", "_")).name
 
 

@@ -8,13 +8,17 @@ from oneblock.config import (
     Attention,
     Block,
     Decoder,
+    Dense,
     FanIn,
     Gated,
+    GShard,
     LayerNorm,
     Learned,
     Normal,
     RMSNorm,
+    Switch,
     T5Bias,
+    TopK,
     Xavier,
 )
 
@@ -149,6 +153,48 @@ def test_a_fresh_model_guesses_evenly(init):
         logits = module(tokens)
     loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).item()
     assert abs(loss - math.log(V)) < 0.6
+
+
+def with_experts(init, experts, **changes):
+    block = Block(attention=Attention(num_heads=4), feed_forward=experts)
+    return model(init, blocks=(block,), **changes).blocks[1].feed_forward
+
+
+@pytest.mark.parametrize(
+    ("init", "inner", "down", "router"),
+    [
+        (Normal(), 0.02, 0.02 * DEEP, 0.02),
+        (FanIn(), D**-0.5, DEEP * F**-0.5, D**-0.5),
+        (Xavier(), math.sqrt(2 / (D + F)), math.sqrt(2 / (D + F)), math.sqrt(2 / (D + 5))),
+    ],
+)
+def test_experts_start_as_a_feed_forward_of_their_own_size(init, inner, down, router):
+    """The fan-in of a stack E × out × in is `in`; shared experts are no addition of their own."""
+    found = with_experts(init, TopK(num_experts=5, expert=Gated(hidden=F, bias=True), shared_experts=1))
+    for matrix in (found.experts.up, found.experts.gate, found.shared.up):
+        std(matrix.weight, inner)
+    for e in range(5):
+        std(found.experts.down.weight[e], down)
+    std(found.shared.down.weight, down)
+    std(found.router.weight, router)
+    assert not found.experts.up.bias.any() and not found.experts.down.bias.any()
+
+
+def test_switch_starts_small():
+    """σ² = 0.1 / fan-in, cut at 2σ, which leaves 0.774 of the variance; √10 below, not 10."""
+    kept = 0.7737413
+    found = with_experts(Normal(std=1.0), Switch(num_experts=5, expert=Dense(hidden=F)))
+    for weight, fan_in in (
+        (found.router.weight, D),
+        (found.experts.up.weight, D),
+        (found.experts.down.weight, F),
+    ):
+        sigma = math.sqrt(0.1 / fan_in)
+        std(weight, sigma * math.sqrt(kept))
+        assert weight.abs().max() <= 2 * sigma
+    plain = with_experts(Normal(std=1.0), Switch(num_experts=5, expert=Dense(hidden=F), init_scale=None))
+    std(plain.experts.up.weight, 1.0)
+    std(with_experts(Normal(std=1.0), GShard(num_experts=5, expert=Dense(hidden=F))).experts.up.weight, 1.0)
 
 
 def test_every_table_and_matrix_is_drawn_and_the_seed_decides():

@@ -17,7 +17,7 @@ class Attention(Part):
     head_width:   K; None: width / num_heads
     qk_norm:      a norm on queries and keys before they are rotated, over each head or over all of them at once
     soft_cap:     c · tanh(scores / c), before the mask
-    window:       how many positions a query sees, itself included; None: all
+    window:       how many positions a query sees, itself included, to each side where both are seen; None: all
     scale:        None: 1/√K
     position:     None: the model's
     """

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from oneblock.config.attention import Attention
 from oneblock.config.errors import ConfigError
 from oneblock.config.feedforward import FEED_FORWARDS, Dense, FeedForward
+from oneblock.config.modulation import MODULATIONS, Modulation, NoModulation
 from oneblock.config.norm import NORMS, LayerNorm, Norm
 from oneblock.config.part import Part, choice, flag, option, share
 from oneblock.config.residual import RESIDUALS, Added, Residual
 
-BRANCHES = ("attention", "feed_forward")
+BRANCHES = ("attention", "cross_attention", "feed_forward")
 
 PLACEMENTS: dict[str, tuple[str, ...]] = {
     "pre": ("in",),
@@ -37,20 +38,26 @@ class Only(Part):
 class Block(Part):
     """One block. `steps` are taken in order; `a+b` is one step in which both read the same stream (parallel).
 
+    A `cross_attention` step reads what an encoder has made (the memory).
+
     placement:   where the norms stand: pre, post, peri, out, none
     shared_norm: in a parallel step, one norm in front of both (GPT-J) instead of one each (GPT-NeoX)
     dropout:     on each contribution, before it joins the stream
+    modulation:  shift and scale behind each norm in front, and a gate, from a condition (a diffusion transformer)
     """
 
     steps: tuple[str, ...] = field(default=("attention", "feed_forward"))
     attention: Attention = field(default_factory=Attention)
+    cross_attention: Attention = field(default_factory=Attention)
     feed_forward: FeedForward = option(FEED_FORWARDS, Dense())
     norm: Norm = option(NORMS, LayerNorm())
     placement: str = choice("pre", *PLACEMENTS)
     residual: Residual = option(RESIDUALS, Added())
     dropout: float = share(0.0)
     shared_norm: bool = flag(False)
+    modulation: Modulation = option(MODULATIONS, NoModulation())
     attention_only: Only = field(default_factory=Only)
+    cross_attention_only: Only = field(default_factory=Only)
     feed_forward_only: Only = field(default_factory=Only)
 
     def __post_init__(self) -> None:
@@ -59,7 +66,7 @@ class Block(Part):
             raise ConfigError("steps", "()", "must name at least one step", ("attention,feed_forward",))
         for name in (name for step in self.branches for name in step):
             if name not in BRANCHES:
-                raise ConfigError("steps", name, "is not a step", (*BRANCHES, "+".join(BRANCHES)))
+                raise ConfigError("steps", name, "is not a step", (*BRANCHES, "attention+feed_forward"))
 
     @property
     def branches(self) -> tuple[tuple[str, ...], ...]:
@@ -69,11 +76,19 @@ class Block(Part):
     @property
     def num_attentions(self) -> int:
         """How many attentions it takes: that many places in a cache."""
-        return sum(name == "attention" for step in self.branches for name in step)
+        return self.count("attention")
+
+    def count(self, branch: str) -> int:
+        """How many branches of that name it has."""
+        return sum(name == branch for step in self.branches for name in step)
 
     def only(self, branch: str) -> Only:
         """The branch's own choices, filled up with the block's."""
-        own: Only = {"attention": self.attention_only, "feed_forward": self.feed_forward_only}[branch]
+        own: Only = {
+            "attention": self.attention_only,
+            "cross_attention": self.cross_attention_only,
+            "feed_forward": self.feed_forward_only,
+        }[branch]
         return Only(
             norm=own.norm or self.norm,
             placement=own.placement or self.placement,

@@ -5,11 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from oneblock.config.decoder import Decoder
+from oneblock.config.dit import DiT
+from oneblock.config.encoder import Encoder
+from oneblock.config.encoder_decoder import EncoderDecoder
+from oneblock.config.errors import ConfigError
+from oneblock.config.objective import OBJECTIVES, Denoise, Masked, NextToken, Objective, Pairs
 from oneblock.config.part import Part, option
 from oneblock.config.recipe import Recipe
 
-MODELS = {"decoder": Decoder}
-Model = Decoder
+MODELS = {"decoder": Decoder, "encoder": Encoder, "encoder_decoder": EncoderDecoder, "dit": DiT}
+Model = Decoder | Encoder | EncoderDecoder | DiT
+
+LEARNS: dict[type[Model], type[Objective]] = {
+    Decoder: NextToken,
+    Encoder: Masked,
+    EncoderDecoder: Pairs,
+    DiT: Denoise,
+}
+"""Kind of model -> what it is trained to say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,3 +32,12 @@ class Config(Part):
     name: str = field(default="custom")
     model: Model = option(MODELS, None)
     recipe: Recipe = field(default=Recipe(minutes=5.0))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fits = LEARNS[type(self.model)]
+        if not isinstance(self.recipe.objective, fits):
+            names = {kind: name for name, kind in OBJECTIVES.items()}
+            given, right = names[type(self.recipe.objective)], names[fits]
+            kind = type(self.model).__name__
+            raise ConfigError("recipe.objective", given, f"is not what a model of the kind {kind} learns", (right,))

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from oneblock.config.block import Block
 from oneblock.config.init import INITS, Init, Normal
-from oneblock.config.norm import NORMS, NoNorm, Norm
-from oneblock.config.part import Part, count, flag, option, positive, share
-from oneblock.config.position import POSITIONS, Position, Rope
-from oneblock.config.rules import check_decoder
+from oneblock.config.part import count, flag, option, positive
+from oneblock.config.rules import check_stack
+from oneblock.config.stack import Stack
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decoder(Part):
+class Decoder(Stack):
     """Tokens in, next-token logits out.
 
-    context:         the longest sequence it is trained on and asked for
-    blocks:          a pattern of blocks, tiled over `num_layers`
-    final_norm:      before the head; None: the last block's norm where its layout leaves the stream un-normed
     tied:            the head is the embedding, transposed
     embedding_scale: the embedding ×√width (Vaswani, Gemma)
     logit_soft_cap:  c · tanh(logits / c)
     """
 
     vocab_size: int = count()
-    context: int = count()
     width: int = count()
-    num_layers: int = count()
-    blocks: tuple[Block, ...] = field(default=(Block(),))
-    position: Position = option(POSITIONS, Rope())
-    embedding_norm: Norm = option(NORMS, NoNorm())
     embedding_scale: bool = flag(False)
-    embedding_dropout: float = share(0.0)
-    final_norm: Norm | None = option(NORMS, None)
     tied: bool = flag(True)
     head_bias: bool = flag(False)
     logit_soft_cap: float | None = positive(None)
@@ -41,24 +29,4 @@ class Decoder(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_decoder(self)
-
-    def block(self, layer: int) -> Block:
-        """The block of one layer."""
-        return self.blocks[layer % len(self.blocks)]
-
-    @property
-    def heads_of_shared_position(self) -> tuple[int, ...]:
-        """The head counts of the blocks whose attention takes the model's own position scheme."""
-        sharing = (block for block in self.blocks if block.num_attentions and block.attention.position is None)
-        return tuple(block.attention.num_heads for block in sharing)
-
-    @property
-    def last_norm(self) -> Norm:
-        """The norm before the head: `final_norm`, or what the last block's layout asks for."""
-        if self.final_norm is not None:
-            return self.final_norm
-        last = self.block(self.num_layers - 1)
-        own = last.only(last.branches[-1][-1])
-        assert own.norm is not None
-        return NoNorm() if own.placement in ("post", "none") else own.norm
+        check_stack(self, self.width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from oneblock.config.errors import ConfigError
 from oneblock.config.part import Part, share
 
 
@@ -23,6 +24,12 @@ class Masked(Part):
     chosen: float = share(0.15)
     hidden: float = share(0.8, inclusive=True)
     replaced: float = share(0.1, inclusive=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden + self.replaced > 1 + 1e-9:
+            rule = f"and replaced={self.replaced} are shares of the chosen, together at most 1"
+            raise ConfigError("hidden", self.hidden, rule, (round(1 - self.replaced, 6),))
 
 
 @dataclass(frozen=True, kw_only=True)

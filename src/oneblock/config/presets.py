@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from oneblock.config.attention import Attention
 from oneblock.config.block import Block
 from oneblock.config.config import Config
 from oneblock.config.decoder import Decoder
 from oneblock.config.errors import ConfigError
-from oneblock.config.feedforward import Dense, Gated
+from oneblock.config.feedforward import Dense, Gated, GShard, Switch
 from oneblock.config.init import Normal, Xavier
 from oneblock.config.norm import LayerNorm, RMSNorm
 from oneblock.config.position import Learned, Rope, Sinusoidal
+from oneblock.config.presets_encoders import encoder_nano, seq2seq_nano, vaswani
+from oneblock.config.presets_images import dit_nano
 from oneblock.config.recipe import AdamW, Cosine, Muon, Recipe
 
 SHAKESPEARE_CHARACTERS = 65
@@ -219,6 +222,25 @@ def vaswani_decoder() -> Config:
     return Config(name="vaswani-decoder", model=model, recipe=recipe)
 
 
+def _with_experts(name: str, experts: Switch | GShard) -> Config:
+    """nano, experts in the place of every other feed-forward."""
+    dense = nano()
+    assert isinstance(dense.model, Decoder)
+    (block,) = dense.model.blocks
+    model = replace(dense.model, blocks=(block, replace(block, feed_forward=experts)))
+    return replace(dense, name=name, model=model)
+
+
+def switch_nano() -> Config:
+    """nano with 8 experts in every other block, one of them for each token: nano's FLOPs (Switch Transformer)."""
+    return _with_experts("switch-nano", Switch(num_experts=8, expert=Dense(activation="relu2")))
+
+
+def gshard_nano() -> Config:
+    """nano with 8 experts of half the width in every other block, two of them for each token: nano's FLOPs (GShard)."""
+    return _with_experts("gshard-nano", GShard(num_experts=8, expert=Dense(activation="relu2", ratio=2.0)))
+
+
 _ALL: tuple[Callable[[], Config], ...] = (
     nano,
     decoder_8x512,
@@ -230,6 +252,12 @@ _ALL: tuple[Callable[[], Config], ...] = (
     llama_small,
     minimind,
     vaswani_decoder,
+    encoder_nano,
+    seq2seq_nano,
+    vaswani,
+    switch_nano,
+    gshard_nano,
+    dit_nano,
 )
 
 PRESETS: dict[str, Callable[[], Config]] = {make.__name__.replace("_", "-"): make for make in _ALL}

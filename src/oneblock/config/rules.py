@@ -7,34 +7,52 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from oneblock.config.block import PLACEMENTS
 from oneblock.config.errors import ConfigError
-from oneblock.config.position import Learned, Rope, Sinusoidal, T5Bias
+from oneblock.config.expert_rules import check_mixture
+from oneblock.config.modulation import NoModulation
+from oneblock.config.position import Learned, NoPosition, Position, Rope, Sinusoidal, T5Bias
 
 if TYPE_CHECKING:
+    from oneblock.config.attention import Attention
     from oneblock.config.block import Block
-    from oneblock.config.decoder import Decoder
+    from oneblock.config.dit import DiT, PatchPosition
+    from oneblock.config.encoder_decoder import EncoderDecoder
+    from oneblock.config.stack import Stack
+
+
+EVEN_BUCKETS = "must be even: half of them are for each side, and here both are seen"
+
+
+class Place(NamedTuple):
+    """Where a block stands: what its rules ask of the model around it."""
+
+    width: int
+    position: Position | PatchPosition
+    causal: bool
+    has_memory: bool
+    has_condition: bool
 
 
 class Rule(NamedTuple):
     """One rule on a block inside its model."""
 
     path: str
-    value: Callable[[Decoder, Block], object]
-    broken: Callable[[Decoder, Block], bool]
-    says: Callable[[Decoder, Block], str]
-    options: Callable[[Decoder, Block], Iterable[object]] = lambda model, block: ()
+    value: Callable[[Place, Block], object]
+    broken: Callable[[Place, Block], bool]
+    says: Callable[[Place, Block], str]
+    options: Callable[[Place, Block], Iterable[object]] = lambda model, block: ()
 
 
 def _divisors(number: int, at_most: int = 64) -> list[int]:
     return [n for n in range(1, min(number, at_most) + 1) if number % n == 0]
 
 
-def _rotated(model: Decoder, block: Block) -> tuple[Rope | None, int]:
+def _rotated(model: Place, block: Block) -> tuple[Rope | None, int]:
     position = block.attention.position or model.position
     width = block.attention.width_of_head(model.width)
     return (position, round(position.fraction * width)) if isinstance(position, Rope) else (None, width)
 
 
-def _odd_rotation(model: Decoder, block: Block) -> bool:
+def _odd_rotation(model: Place, block: Block) -> bool:
     rope, rotated = _rotated(model, block)
     return rope is not None and block.num_attentions > 0 and (rotated % 2 != 0 or rotated == 0)
 
@@ -48,25 +66,36 @@ def _placement(block: Block, step: tuple[str, ...]) -> str:
     return block.only(step[0]).placement or ""
 
 
-BLOCK_RULES = (
-    Rule(
-        "attention.num_heads",
-        lambda model, block: block.attention.num_heads,
-        lambda model, block: (
-            block.num_attentions > 0
-            and block.attention.head_width is None
-            and model.width % block.attention.num_heads != 0
+def _heads(name: str) -> tuple[Rule, Rule]:
+    """The rules on the heads of one kind of attention."""
+
+    def own(block: Block) -> Attention:
+        attention: Attention = getattr(block, name)
+        return attention
+
+    return (
+        Rule(
+            f"{name}.num_heads",
+            lambda model, block: own(block).num_heads,
+            lambda model, block: (
+                block.count(name) > 0 and own(block).head_width is None and model.width % own(block).num_heads != 0
+            ),
+            lambda model, block: f"must divide width={model.width}, or set {name}.head_width",
+            lambda model, block: _divisors(model.width),
         ),
-        lambda model, block: f"must divide width={model.width}, or set attention.head_width",
-        lambda model, block: _divisors(model.width),
-    ),
-    Rule(
-        "attention.num_kv_heads",
-        lambda model, block: block.attention.num_kv_heads,
-        lambda model, block: block.attention.num_heads % block.attention.num_groups != 0,
-        lambda model, block: f"must divide num_heads={block.attention.num_heads}",
-        lambda model, block: _divisors(block.attention.num_heads),
-    ),
+        Rule(
+            f"{name}.num_kv_heads",
+            lambda model, block: own(block).num_kv_heads,
+            lambda model, block: own(block).num_heads % own(block).num_groups != 0,
+            lambda model, block: f"must divide num_heads={own(block).num_heads}",
+            lambda model, block: _divisors(own(block).num_heads),
+        ),
+    )
+
+
+BLOCK_RULES = (
+    *_heads("attention"),
+    *_heads("cross_attention"),
     Rule(
         "attention.head_width",
         lambda model, block: block.attention.width_of_head(model.width),
@@ -82,6 +111,40 @@ BLOCK_RULES = (
         lambda model, block: isinstance(block.attention.position, Learned | Sinusoidal),
         lambda model, block: "is added to the embedding and does nothing inside one attention",
         lambda model, block: ("position=… for the whole model", "rope", "alibi", "t5", "none"),
+    ),
+    Rule(
+        "attention.position.num_buckets",
+        lambda model, block: getattr(block.attention.position, "num_buckets", None),
+        lambda model, block: not model.causal and block.num_attentions > 0 and _odd_buckets(block.attention.position),
+        lambda model, block: EVEN_BUCKETS,
+    ),
+    Rule(
+        "steps",
+        lambda model, block: ",".join(block.steps),
+        lambda model, block: block.count("cross_attention") > 0 and not model.has_memory,
+        lambda model, block: "has a cross_attention, and there is no encoder's memory for it to read here",
+        lambda model, block: ("attention,feed_forward", "the decoder of an encoder_decoder"),
+    ),
+    Rule(
+        "modulation",
+        lambda model, block: type(block.modulation).__name__,
+        lambda model, block: not isinstance(block.modulation, NoModulation) and not model.has_condition,
+        lambda model, block: "reads a condition, and this model has none",
+        lambda model, block: ("none", "the blocks of a dit"),
+    ),
+    Rule(
+        "cross_attention.position",
+        lambda model, block: type(block.cross_attention.position).__name__,
+        lambda model, block: not isinstance(block.cross_attention.position, NoPosition | None),
+        lambda model, block: "compares places in two different texts; cross-attention has no positions",
+        lambda model, block: ("none", "attention.position=…"),
+    ),
+    Rule(
+        "cross_attention.window",
+        lambda model, block: block.cross_attention.window,
+        lambda model, block: block.cross_attention.window is not None,
+        lambda model, block: "compares places in two different texts; cross-attention sees the whole memory",
+        lambda model, block: ("none", "attention.window=…"),
     ),
     Rule(
         "shared_norm",
@@ -117,25 +180,63 @@ BLOCK_RULES = (
 )
 
 
-def check_decoder(model: Decoder) -> None:
-    """Raise `ConfigError` for the first rule across fields that is broken."""
-    if not model.blocks:
+def _odd_buckets(position: object) -> bool:
+    return isinstance(position, T5Bias) and position.num_buckets % 2 != 0
+
+
+def check_stack(
+    stack: Stack | DiT, width: int, *, causal: bool = True, has_memory: bool = False, has_condition: bool = False
+) -> None:
+    """Raise `ConfigError` for the first rule across fields that is broken.
+
+    causal: no token sees a later one; has_memory: there is an encoder's output to attend to;
+    has_condition: there is a vector for modulated blocks to read.
+    """
+    if not stack.blocks:
         raise ConfigError("blocks", "()", "must hold at least one block")
-    if len(model.blocks) > model.num_layers:
+    if len(stack.blocks) > stack.num_layers:
         raise ConfigError(
-            "num_layers", model.num_layers, f"is fewer than the {len(model.blocks)} blocks of the pattern"
+            "num_layers", stack.num_layers, f"is fewer than the {len(stack.blocks)} blocks of the pattern"
         )
-    heads = set(model.heads_of_shared_position)
-    if isinstance(model.position, T5Bias) and len(heads) > 1:
+    heads = set(stack.heads_of_shared_position)
+    if isinstance(stack.position, T5Bias) and len(heads) > 1:
         says = f"is one table for all layers, and their num_heads differ ({', '.join(map(str, sorted(heads)))})"
         raise ConfigError(
             "position", "t5", says, ("the same num_heads in every block", "blocks.N.attention.position=t5")
         )
-    if isinstance(model.position, Sinusoidal) and model.width % 2:
-        raise ConfigError("width", model.width, "must be even for sinusoidal positions", (model.width + 1,))
-    for index, block in enumerate(model.blocks):
-        where = "block" if len(model.blocks) == 1 else f"blocks.{index}"
+    if not causal and heads and _odd_buckets(stack.position):
+        raise ConfigError("position.num_buckets", getattr(stack.position, "num_buckets", None), EVEN_BUCKETS)
+    if isinstance(stack.position, Sinusoidal) and width % 2:
+        raise ConfigError("width", width, "must be even for sinusoidal positions", (width + 1,))
+    place = Place(width, stack.position, causal, has_memory, has_condition)
+    for index, block in enumerate(stack.blocks):
+        where = "block" if len(stack.blocks) == 1 else f"blocks.{index}"
         for rule in BLOCK_RULES:
-            if rule.broken(model, block):
+            if rule.broken(place, block):
                 path = f"{where}.{rule.path}"
-                raise ConfigError(path, rule.value(model, block), rule.says(model, block), rule.options(model, block))
+                raise ConfigError(path, rule.value(place, block), rule.says(place, block), rule.options(place, block))
+        check_mixture(block, stack.context, where)
+
+
+def check_encoder_decoder(model: EncoderDecoder) -> None:
+    """The rules of both stacks, and those on what joins them."""
+    for name, stack, writes in (("encoder", model.encoder, False), ("decoder", model.decoder, True)):
+        try:
+            check_stack(stack, model.width, causal=writes, has_memory=writes)
+        except ConfigError as error:
+            raise (error if error.path == "width" else error.at(name)) from None
+    if not any(block.count("cross_attention") for block in model.decoder.blocks):
+        steps = model.decoder.blocks[0].steps
+        raise ConfigError(
+            "decoder.block.steps",
+            ",".join(steps),
+            "has no cross_attention, so that no target would see its source",
+            ("attention,cross_attention,feed_forward",),
+        )
+    if model.shared_embedding and model.source_vocab != model.target_vocab:
+        raise ConfigError(
+            "shared_embedding",
+            True,
+            f"is one table, and source_vocab={model.source_vocab} is not target_vocab={model.target_vocab}",
+            ("shared_embedding=false", "the same vocabulary for both"),
+        )

@@ -24,6 +24,7 @@ class Captured(dict[str, "Tensor"]):
     blocks.0.attention.scores      B × H × T × S, masked with −∞; weights: their softmax
     blocks.0.attention             what a branch contributes, before the residual scales it
     blocks.0.feed_forward.hidden   B × T × F, what enters `down`
+    blocks.0.feed_forward.router   B × T × E, a mixture's logits; its experts' inner features have no place in a text
     blocks.0.attention_residual    the stream after a step; blocks.0: after the block
     logits                         B × T × V
     """
@@ -41,12 +42,12 @@ class Captured(dict[str, "Tensor"]):
         return {name: self[name] for name in self if name == "embedding" or name.endswith("_residual")}
 
 
-def capture(model: nn.Module, tokens: Tensor, padding: Tensor | None = None) -> Captured:
+def capture(model: nn.Module, tokens: Tensor, padding: Tensor | None = None, target: Tensor | None = None) -> Captured:
     """Run the model once in eval mode, without gradients, and record what flows; names as in `Captured`.
 
     Attention is written out for the time of the capture, since fused kernels never store their weights. The
     model is left as found (modes, modules, hooks, random generators), also where its forward raises. Absent
-    parts have no name.
+    parts have no name. target: of an encoder-decoder, whose tokens are the source; its embedding is the source's.
     """
     import torch
 
@@ -60,7 +61,8 @@ def capture(model: nn.Module, tokens: Tensor, padding: Tensor | None = None) -> 
         undo.enter_context(_written_out(model))
         for handle in _hooks(model, found):
             undo.callback(handle.remove)
-        answer = model(tokens) if padding is None else model(tokens, padding=padding)
+        texts = (tokens,) if target is None else (tokens, target)
+        answer = model(*texts) if padding is None else model(*texts, padding=padding)
         found["logits"] = answer.detach().clone()
     return found
 
@@ -105,6 +107,7 @@ def _hooks(model: nn.Module, found: Captured) -> Iterator[Any]:
     from oneblock.nn.attend import WrittenOut
     from oneblock.nn.block import Block
     from oneblock.nn.branch import Branch, Residual
+    from oneblock.nn.experts.router import Router
     from oneblock.nn.feedforward import Dense, Gated
 
     def output(name: str) -> Callable[..., None]:
@@ -132,7 +135,7 @@ def _hooks(model: nn.Module, found: Captured) -> Iterator[Any]:
             yield module.softmax.register_forward_hook(output(f"{within}.weights"))
         if isinstance(module, Dense | Gated):
             yield module.down.register_forward_pre_hook(inputs(f"{path}.hidden"))
-        if isinstance(module, Block | Branch | Residual) or _acts(path, module):
+        if isinstance(module, Block | Branch | Residual | Router) or _acts(path, module):
             yield module.register_forward_hook(output(path))
 
 

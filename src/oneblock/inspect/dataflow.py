@@ -9,21 +9,29 @@ one another (each a row of boxes), and how they join the stream:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from oneblock.config.block import PLACEMENTS, Block
-from oneblock.config.config import Config
-from oneblock.config.decoder import Decoder
+from oneblock.config.config import Config, Model
+from oneblock.config.dit import DiT
+from oneblock.config.encoder import NoHead, TransformedHead
+from oneblock.config.modulation import AdaLNZero, NoModulation
 from oneblock.config.position import Learned, Sinusoidal
 from oneblock.config.residual import NoResidual, Scaled
+from oneblock.inspect import images
+from oneblock.inspect.columns import Column, columns
 from oneblock.inspect.words import (
+    ACTIVATION_NAMES,
+    FEED_FORWARD_NAMES,
     attention_words,
     feed_forward_words,
     layer_words,
     norm_words,
     number,
 )
+
+MEMORY = "memory"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +69,11 @@ class BlockFlow:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataflow:
-    """A whole model. `added` joins the embedding from beside it; `size` is the stream's, `answer` leaves."""
+    """A whole model. `added` joins the embedding from beside it; `size` is the stream's, `answer` leaves.
+
+    `given` is what comes in; `condition`: how what modulated blocks read is made, beside the beginning;
+    `source`: the flow whose answer is the memory that cross-attention reads.
+    """
 
     before: Row
     added: Row
@@ -71,10 +83,15 @@ class Dataflow:
     size: str
     answer: str
     repeats: str
+    given: str = "B × T"
+    condition: Row = ()
+    source: Dataflow | None = None
 
     def boxes(self) -> Iterator[Box]:
         """Every box once, in the order of the flow."""
-        yield from (*self.before, *self.added, *self.entry)
+        if self.source is not None:
+            yield from self.source.boxes()
+        yield from (*self.before, *self.condition, *self.added, *self.entry)
         for block in self.blocks:
             for step in block.steps:
                 yield from step.shared
@@ -84,23 +101,71 @@ class Dataflow:
         yield from self.after
 
 
-def dataflow(config: Config | Decoder) -> Dataflow:
+def dataflow(config: Config | Model) -> Dataflow:
     """The flow of a model."""
     model = config.model if isinstance(config, Config) else config
-    width = number(model.width)
+    if isinstance(model, DiT):
+        return _image_flow(model)
+    *sources, last = columns(model)
+    flow = _token_flow(last)
+    return replace(flow, source=_token_flow(sources[0])) if sources else flow
+
+
+def _token_flow(model: Column) -> Dataflow:
+    width, length = number(model.width), "S" if model.answer == MEMORY else "T"
     scale = Box(kind="scale", name=f"× √{width}") if model.embedding_scale else None
-    table = Box(kind="embedding", name="token embedding", details=(f"{number(model.vocab_size)} × {width}",))
+    table = Box(kind="embedding", name="token embedding", details=_table(model))
     blocks = tuple(_blocks(model))
     return Dataflow(
-        before=_row(Box(kind="end", name="tokens"), table, scale),
+        before=_row(Box(kind="end", name=model.tokens), table, scale),
         added=_row(_added(model)),
         entry=_row(norm_box(model.embedding_norm), _dropout(model.embedding_dropout)),
         blocks=blocks,
-        after=_row(norm_box(model.last_norm), _head(model), _cap(model), Box(kind="end", name="logits")),
-        size=f"B × T × {width}",
-        answer=f"B × T × {number(model.vocab_size)}",
+        after=_row(norm_box(model.last_norm), *_head(model), _cap(model), Box(kind="end", name=model.answer)),
+        given=f"B × {length}",
+        size=f"B × {length} × {width}",
+        answer=f"B × {length} × {width if isinstance(model.head, NoHead) else number(model.vocab_size)}",
         repeats="the blocks repeat in turn" if len(blocks) > 1 and model.num_layers > len(model.blocks) else "",
     )
+
+
+def _image_flow(model: DiT) -> Dataflow:
+    blocks, (position, *details) = tuple(_blocks(model)), images.position_words(model) or ("",)
+    classes, width = images.class_words(model), number(model.width)
+    return Dataflow(
+        before=(
+            Box(kind="end", name="noisy images"),
+            Box(kind="embedding", name="patch embedding", details=images.patch_words(model)),
+        ),
+        condition=_row(
+            Box(kind="end", name="time and class" if classes else "time"),
+            Box(kind="embedding", name="time embedding", details=images.time_words(model)),
+            Box(kind="embedding", name="+ class embedding", details=classes) if classes else None,
+            Box(kind="end", name=f"c (B × {width})"),
+        ),
+        added=_row(Box(kind="position", name=position, details=tuple(details)) if position else None),
+        entry=(),
+        blocks=blocks,
+        after=_row(
+            norm_box(model.final_norm),
+            _shift_and_scale(model.width),
+            Box(kind="head", name="head", details=(f"{width} × {model.patch**2 * model.answer_channels} + bias",)),
+            Box(kind="head", name="unpatchify", details=(images.said(model),)),
+            Box(kind="end", name="answer"),
+        ),
+        given=f"B × {images.image_words(model)}",
+        size=f"B × {model.context} × {width}",
+        answer=f"B × {images.answer_words(model)}",
+        repeats="the blocks repeat in turn" if len(blocks) > 1 and model.num_layers > len(model.blocks) else "",
+    )
+
+
+def _shift_and_scale(width: int) -> Box:
+    return Box(kind="modulation", name="⊙ (1 + γ) + β", details=(f"from c: 2 × {number(width)}",))
+
+
+def _gate(width: int) -> Box:
+    return Box(kind="modulation", name="⊙ α", details=(f"from c: {number(width)}",))
 
 
 def norm_box(norm: object) -> Box | None:
@@ -113,7 +178,12 @@ def _row(*boxes: Box | None) -> Row:
     return tuple(box for box in boxes if box is not None)
 
 
-def _added(model: Decoder) -> Box | None:
+def _table(model: Column) -> tuple[str, ...]:
+    size = f"{number(model.vocab_size)} × {number(model.width)}"
+    return (size,) if model.owns_table else (size, "the source's table")
+
+
+def _added(model: Column) -> Box | None:
     match model.position:
         case Learned():
             size = f"{number(model.context)} × {number(model.width)}"
@@ -124,12 +194,21 @@ def _added(model: Decoder) -> Box | None:
             return None
 
 
-def _head(model: Decoder) -> Box:
-    size = f"{number(model.width)} × {number(model.vocab_size)}" + (" + bias" if model.head_bias else "")
-    return Box(kind="head", name="head", details=(size, "tied: the embedding") if model.tied else (size,))
+def _head(model: Column) -> Iterator[Box | None]:
+    head, width = model.head, number(model.width)
+    if isinstance(head, NoHead):
+        return
+    if model.head_scale:
+        yield Box(kind="scale", name=f"/ √{width}")
+    if isinstance(head, TransformedHead):
+        size = f"{width} × {width}" + (" + bias" if head.dense_bias else "")
+        yield Box(kind="head", name=f"dense, {ACTIVATION_NAMES[head.activation]}", details=(size,))
+        yield norm_box(head.norm)
+    size = f"{width} × {number(model.vocab_size)}" + (" + bias" if head.bias else "")
+    yield Box(kind="head", name="head", details=(size, "tied: the embedding") if model.tied else (size,))
 
 
-def _cap(model: Decoder) -> Box | None:
+def _cap(model: Column) -> Box | None:
     return Box(kind="scale", name=f"soft cap {model.logit_soft_cap:g}") if model.logit_soft_cap else None
 
 
@@ -137,7 +216,7 @@ def _dropout(p: float | None) -> Box | None:
     return Box(kind="dropout", name=f"dropout {p:g}") if p else None
 
 
-def _blocks(model: Decoder) -> Iterator[BlockFlow]:
+def _blocks(model: Column | DiT) -> Iterator[BlockFlow]:
     """The pattern's blocks; equal neighbours are drawn once."""
     for option, group in groupby(range(len(model.blocks)), key=lambda index: model.blocks[index]):
         places = set(group)
@@ -148,7 +227,7 @@ def _blocks(model: Decoder) -> Iterator[BlockFlow]:
         )
 
 
-def _step(model: Decoder, option: Block, names: tuple[str, ...]) -> Step:
+def _step(model: Column | DiT, option: Block, names: tuple[str, ...]) -> Step:
     own = option.only(names[0])
     shares = option.shared_norm and len(names) > 1
     scaled = own.residual if isinstance(own.residual, Scaled) else None
@@ -162,18 +241,29 @@ def _step(model: Decoder, option: Block, names: tuple[str, ...]) -> Step:
     )
 
 
-def _branch(model: Decoder, option: Block, name: str, shares: bool) -> Row:
+def _branch(model: Column | DiT, option: Block, name: str, shares: bool) -> Row:
     own = option.only(name)
     places = PLACEMENTS[own.placement or "none"]
-    if name == "attention":
-        mixer = Box(kind=name, name="attention", details=attention_words(option.attention, model))
-    else:
-        mixer = Box(kind=name, name="feed-forward", details=feed_forward_words(option.feed_forward, model.width))
+    match name:
+        case "attention":
+            title = "attention"
+            details = attention_words(option.attention, model.width, model.position)
+        case "cross_attention":
+            words = attention_words(option.cross_attention, model.width)
+            title = "cross-attention"
+            details = (*words, f"keys, values: {MEMORY}")
+        case _:
+            title = FEED_FORWARD_NAMES.get(type(option.feed_forward), "feed-forward")
+            details = feed_forward_words(option.feed_forward, model.width)
+    mixer = Box(kind=name, name=title, details=details)
+    modulated = not isinstance(option.modulation, NoModulation)
     return _row(
         norm_box(own.norm) if "in" in places and not shares else None,
+        _shift_and_scale(model.width) if modulated else None,
         mixer,
         norm_box(own.norm) if "out" in places else None,
         _dropout(own.dropout),
+        _gate(model.width) if isinstance(option.modulation, AdaLNZero) else None,
     )
 
 

@@ -6,10 +6,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from oneblock.config.config import Config
-from oneblock.config.decoder import Decoder
+from oneblock.config.config import Config, Model
 from oneblock.inspect.dataflow import dataflow
-from oneblock.inspect.layout import Line, Metrics, Picture, lay_out
+from oneblock.inspect.joined import lay_out_all
+from oneblock.inspect.layout import Line, Metrics, Picture
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -19,12 +19,14 @@ CELLS = Metrics(char=1, line=1, pad_x=2, pad_y=1, gap=0, row=1, beside=2, head=2
 STYLES = {
     "norm": "cyan",
     "attention": "yellow",
+    "cross_attention": "yellow",
     "feed_forward": "green",
     "scale": "magenta",
     "dropout": "dim",
     "position": "magenta",
     "embedding": "blue",
     "head": "blue",
+    "modulation": "magenta",
     "frame": "dim",
     "label": "dim",
     "join": "bold red",
@@ -67,12 +69,12 @@ class Canvas:
         ]
 
 
-def draw(config: Config | Decoder) -> Text:
+def draw(config: Config | Model) -> Text:
     """The dataflow of a model as styled text, 80 columns at most; `.plain` is without styles."""
     from rich.text import Text
 
     drawing = Text(no_wrap=True, overflow="crop")
-    for number, row in enumerate(_canvas(lay_out(dataflow(config), CELLS)).rows()):
+    for number, row in enumerate(_canvas(lay_out_all(dataflow(config), CELLS)).rows()):
         drawing.append("\n" if number else "")
         while row and row[-1][0] == " ":
             row.pop()
@@ -92,7 +94,7 @@ def _canvas(picture: Picture) -> Canvas:
         for a, b in zip(line.points, line.points[1:], strict=False):
             canvas.segment(_cell(a), _cell(b), STYLES["line"])
     for frame in picture.frames:
-        canvas.write(int(picture.main) + 3, int(frame.y), f" {frame.title} ", "bold")
+        canvas.write(int(frame.main) + 3, int(frame.y), f" {frame.title} ", "bold")
     for label in picture.labels:
         start = label.x - len(label.text) // 2 - 1 if label.across else label.x - 1
         canvas.write(int(start), int(label.y), f" {label.text} ", STYLES["label"])

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from oneblock.config.config import Config
-from oneblock.config.decoder import Decoder
-from oneblock.inspect.dataflow import BlockFlow, dataflow
+from oneblock.config.block import Block
+from oneblock.config.config import Config, Model
+from oneblock.config.dit import DiT
+from oneblock.config.encoder_decoder import EncoderDecoder
+from oneblock.inspect.columns import columns
+from oneblock.inspect.dataflow import Dataflow, dataflow
+from oneblock.inspect.images import image_words
 from oneblock.inspect.statistics import (
+    active_parameters,
     cache_bytes_per_token,
     flops_per_token,
+    forward_flops_per_image,
     forward_flops_per_token,
+    memory_bytes_per_token,
     parameters,
 )
 from oneblock.inspect.words import in_bytes, nearly
@@ -32,33 +40,58 @@ class Facts:
     tables: tuple[tuple[str, Rows], ...]
 
 
-def facts(config: Config | Decoder, context: int | None = None) -> Facts:
+def facts(config: Config | Model, context: int | None = None) -> Facts:
     """The facts of a model, FLOPs at `context` tokens (the configuration's, if not given)."""
     model = config.model if isinstance(config, Config) else config
     length, counts = context or model.context, parameters(model)
     total = sum(counts.values())
-    layers = f"{model.num_layers} layer{'s' * (model.num_layers > 1)}"
+    if isinstance(model, DiT):
+        layers = f"{model.num_layers} layer{'s' * (model.num_layers > 1)}"
+        return Facts(
+            title=config.name if isinstance(config, Config) else "dit",
+            total=total,
+            layers=f"{layers}, width {model.width:,}, images {image_words(model)}, {model.context:,} patches",
+            formula=tuple(piece for line in formula_lines(model) for piece in folded(line)),
+            tables=(
+                ("Parameters", _parameter_rows(counts, total, active_parameters(model), model.tied)),
+                ("FLOPs per image", _image_rows(model, context)),
+                ("FLOPs per patch, its share of the image", _flop_rows(model, context)),
+            ),
+        )
+    depths = [column.num_layers for column in columns(model)]
+    contexts = " and ".join(f"{context or column.context:,}" for column in columns(model))
+    layers = f"{' + '.join(map(str, depths))} layer{'s' * (depths != [1])}"
     return Facts(
-        title=config.name if isinstance(config, Config) else "decoder",
+        title=config.name if isinstance(config, Config) else columns(model)[-1].title,
         total=total,
-        layers=f"{layers}, width {model.width:,}, context {length:,}",
+        layers=f"{layers}, width {model.width:,}, context {contexts}",
         formula=tuple(piece for line in formula_lines(model) for piece in folded(line)),
         tables=(
-            ("Parameters", _parameter_rows(counts, total, model.tied)),
-            (f"FLOPs per token, context {length:,}", _flop_rows(model, length)),
-            ("Key/value cache per token", _cache_rows(model, length)),
+            ("Parameters", _parameter_rows(counts, total, active_parameters(model), model.tied)),
+            (f"FLOPs per token, context {contexts}", _flop_rows(model, context)),
+            *_cache_tables(model, length),
         ),
     )
 
 
-def formula_lines(model: Decoder) -> list[str]:
-    """The formula of the block; of each in turn, under its layers, where the pattern has several."""
+def formula_lines(model: Model) -> list[str]:
+    """The formula of the block; of each in turn, under its layers, where there are several."""
     from oneblock.inspect.formula import formula
 
-    blocks: tuple[BlockFlow, ...] = dataflow(model).blocks
-    if len(blocks) == 1:
-        return formula(blocks[0].option)
-    return [line for block in blocks for line in (f"{block.title}:", *formula(block.option))]
+    flow = dataflow(model)
+    if flow.source is None:
+        return _block_lines(flow, formula)
+    return [
+        line
+        for name, part in (("encoder", flow.source), ("decoder", flow))
+        for line in (f"{name}:", *(f"  {line}" for line in _block_lines(part, formula)))
+    ]
+
+
+def _block_lines(flow: Dataflow, formula: Callable[[Block], list[str]]) -> list[str]:
+    if len(flow.blocks) == 1:
+        return formula(flow.blocks[0].option)
+    return [line for block in flow.blocks for line in (f"{block.title}:", *formula(block.option))]
 
 
 def folded(line: str, width: int = FORMULA_WIDTH) -> list[str]:
@@ -71,25 +104,39 @@ def folded(line: str, width: int = FORMULA_WIDTH) -> list[str]:
     return lines
 
 
-def _parameter_rows(counts: dict[str, int], total: int, tied: bool) -> Rows:
+def _parameter_rows(counts: dict[str, int], total: int, active: int, tied: bool) -> Rows:
     rows = []
     for part, count in counts.items():
         if count:
             rows.append((part.replace("_", "-"), f"{count:,}", f"{100 * count / total:.1f} %"))
         elif part == "head" and tied:
             rows.append(("head", "–", "tied"))
-    return (*rows, ("total", f"{total:,}", nearly(total)))
+    rows.append(("total", f"{total:,}", nearly(total)))
+    return (*rows, *((("a token passes", f"{active:,}", nearly(active)),) if active < total else ()))
 
 
-def _flop_rows(model: Decoder, length: int) -> Rows:
-    forward, training = forward_flops_per_token(model, length), flops_per_token(model, length)
+def _image_rows(model: DiT, context: int | None) -> Rows:
+    forward = forward_flops_per_image(model, context)
+    rows = {"forward": forward, "training": 3 * forward, "multiply-adds": forward // 2}
+    return tuple((words, f"{count:,}", nearly(count)) for words, count in rows.items())
+
+
+def _flop_rows(model: Model, context: int | None) -> Rows:
+    forward, training = forward_flops_per_token(model, context), flops_per_token(model, context)
     return (
         ("forward", f"{forward:,}", nearly(forward)),
         ("training", f"{training:,}", nearly(training)),
     )
 
 
-def _cache_rows(model: Decoder, length: int) -> Rows:
-    token = cache_bytes_per_token(model, 2)
+def _cache_tables(model: Model, length: int) -> Iterator[tuple[str, Rows]]:
+    token, source = cache_bytes_per_token(model, 2), memory_bytes_per_token(model, 2)
+    if token:
+        yield "Key/value cache per token", _cache_rows(token, length)
+    if isinstance(model, EncoderDecoder):
+        yield "Memory's keys and values per source token", _cache_rows(source, model.encoder.context)
+
+
+def _cache_rows(token: int, length: int) -> Rows:
     kept = {"16 bit": token, "32 bit": 2 * token, f"{length:,} tokens in 16 bit": length * token}
     return tuple((words, f"{count:,} bytes", in_bytes(count)) for words, count in kept.items())

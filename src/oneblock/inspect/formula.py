@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from oneblock.config.block import Block as BlockConfig
-from oneblock.config.decoder import Decoder as DecoderConfig
+from oneblock.config.config import Model
+from oneblock.config.dit import DiT, Sinusoidal2D
+from oneblock.config.encoder import NoHead, TransformedHead
+from oneblock.config.modulation import AdaLNZero, Modulation, NoModulation
 from oneblock.config.norm import LayerNorm, NoNorm, Norm, PartialRMSNorm, RMSNorm
 from oneblock.config.position import Learned, Sinusoidal
+from oneblock.inspect.columns import Column, columns
+from oneblock.inspect.words import ACTIVATION_NAMES, FEED_FORWARD_NAMES
 from oneblock.nn.block import Block, assemble
 from oneblock.nn.branch import Branch, Residual
+from oneblock.nn.modulation import PLAIN, Modulated, Unmodulated
 
 NORM_NAMES: dict[type, str] = {
     NoNorm: "",
@@ -20,8 +27,9 @@ NORM_NAMES: dict[type, str] = {
     RMSNorm: "RMSNorm",
     PartialRMSNorm: "pRMSNorm",
 }
-BRANCH_NAMES = {"attention": "Attention", "feed_forward": "FFN"}
-POSITION_NAMES: dict[type, str] = {Learned: "Learned", Sinusoidal: "Sinusoidal"}
+BRANCH_NAMES = {"attention": "Attention", "cross_attention": "CrossAttention", "feed_forward": "FFN"}
+READS = {"cross_attention": ", memory"}
+POSITION_NAMES: dict[type, str] = {Learned: "Learned", Sinusoidal: "Sinusoidal", Sinusoidal2D: "Sinusoidal"}
 
 
 @dataclass(frozen=True)
@@ -34,8 +42,13 @@ class Symbol:
     def __add__(self, other: Symbol) -> Symbol:
         return Symbol(f"{self.text} + {other.text}", is_sum=True)
 
-    def __mul__(self, factor: float | torch.Tensor) -> Symbol:
+    def __radd__(self, number: float) -> Symbol:
+        return Symbol(f"{number:g} + {self.text}", is_sum=True)
+
+    def __mul__(self, factor: float | torch.Tensor | Symbol) -> Symbol:
         inner = f"({self.text})" if self.is_sum else self.text
+        if isinstance(factor, Symbol):
+            return Symbol(f"{inner} ⊙ ({factor})" if factor.is_sum else f"{inner} ⊙ {factor}")
         if isinstance(factor, torch.Tensor):
             return Symbol(f"α·{inner}" if factor.numel() == 1 else f"λ ⊙ {inner}")
         return Symbol(f"{factor:g}·{inner}")
@@ -58,26 +71,49 @@ class Applied(nn.Module):
 class NamedBranch(Branch):
     """A branch whose mixer is its name."""
 
-    def __init__(self, name: str, norm_in: nn.Module | None, norm_out: nn.Module | None) -> None:
+    def __init__(self, name: str, norm_in: nn.Module | None, norm_out: nn.Module | None, reads: str = "") -> None:
         super().__init__(norm_in, norm_out)
-        self.name = name
+        self.name, self.reads = name, reads
 
     def mix(self, x_BTD: Symbol, ctx: None) -> Symbol:  # type: ignore[override]
-        return Symbol(f"{self.name}({x_BTD})")
+        return Symbol(f"{self.name}({x_BTD}{self.reads})")
+
+
+class NamedModulation(nn.Module):
+    """Shift β, scale γ and gate α of each branch, numbered; `unmodulated` ones have none."""
+
+    def __init__(self, option: Modulation, branches: Sequence[str]) -> None:
+        super().__init__()
+        self.made: dict[str, Unmodulated | Modulated] = dict.fromkeys(branches, PLAIN)
+        if not isinstance(option, NoModulation):
+            for index, name in enumerate(branches, start=1):
+                digit = "₀₁₂₃₄₅₆₇₈₉"[index % 10]
+                shift, scale, gate = (Symbol(f"{letter}{digit}") for letter in "βγα")
+                self.made[name] = Modulated(shift, scale, gate if isinstance(option, AdaLNZero) else None)  # type: ignore[arg-type]
+
+    def forward(self, ctx: None) -> dict[str, Unmodulated | Modulated]:
+        return self.made
 
 
 def formula(option: BlockConfig) -> list[str]:
     """The update of each step of a block, in order: `["x = x + Attention(RMSNorm(x))", …]`.
 
-    α is a learned number and λ a learned vector; two norms that read the same stream are numbered. Dropout is
-    left out.
+    α is a learned number and λ a learned vector; two norms that read the same stream are numbered. β, γ and α with
+    numbers are vectors from a condition. Dropout is left out.
     """
 
     def fill(name: str, norm_in: nn.Module | None, norm_out: nn.Module | None, dropout: float) -> Branch:
-        return NamedBranch(BRANCH_NAMES[name], norm_in, norm_out)
+        mixture = FEED_FORWARD_NAMES.get(type(option.feed_forward)) if name == "feed_forward" else None
+        return NamedBranch(mixture or BRANCH_NAMES[name], norm_in, norm_out, READS.get(name, ""))
 
     # Width 2, so that a learned vector is told from a learned number by its size.
-    block = assemble(option, 2, fill, lambda norm, width: Applied(NORM_NAMES[type(norm)]))
+    block = assemble(
+        option,
+        2,
+        fill,
+        lambda norm, width: Applied(NORM_NAMES[type(norm)]),
+        lambda modulation, branches, width: NamedModulation(modulation, branches),
+    )
     _number_parallel_norms(block)
     lines: list[str] = []
 
@@ -100,15 +136,21 @@ def _number_parallel_norms(block: Block) -> None:
             norm.name += "₀₁₂₃₄₅₆₇₈₉"[number]
 
 
-def formula_text(model: DecoderConfig) -> str:
+def formula_text(model: Model) -> str:
     """The whole model, one update to a line: embedding, each block of the pattern with its layers, head."""
+    return "\n".join(map(_text, (model,) if isinstance(model, DiT) else columns(model)))
+
+
+def _text(model: Column | DiT) -> str:
     lines = [f"x = {_embedding(model)}"]
+    if isinstance(model, DiT):
+        lines.insert(0, f"c = Time(t){' + Class(y)' if model.num_classes else ''}; every α, β, γ = W·SiLU(c) + b")
     period = len(model.blocks)
     for index, block in enumerate(model.blocks):
         layers = list(range(index + 1, model.num_layers + 1, period))
         lines.append(f"for {_layers(layers)} of {model.num_layers}:")
         lines += [f"    {line}" for line in formula(block)]
-    return "\n".join([*lines, f"logits = {_head(model)}"])
+    return "\n".join([*lines, f"{'answer' if isinstance(model, DiT) else model.answer} = {_head(model)}"])
 
 
 def _layers(layers: list[int]) -> str:
@@ -120,17 +162,29 @@ def _layers(layers: list[int]) -> str:
     return f"layers {', '.join(map(str, shown))}"
 
 
-def _embedding(model: DecoderConfig) -> str:
-    text = f"√{model.width}·Embedding(tokens)" if model.embedding_scale else "Embedding(tokens)"
+def _embedding(model: Column | DiT) -> str:
+    if isinstance(model, DiT):
+        name = POSITION_NAMES.get(type(model.position))
+        return f"Embedding(patches){f' + {name}(columns, rows)' if name else ''}"
+    text = f"Embedding({model.tokens})"
+    text = f"√{model.width}·{text}" if model.embedding_scale else text
     if type(model.position) in POSITION_NAMES:
         text += f" + {POSITION_NAMES[type(model.position)]}(positions)"
     return _normed(model.embedding_norm, text)
 
 
-def _head(model: DecoderConfig) -> str:
+def _head(model: Column | DiT) -> str:
+    if isinstance(model, DiT):
+        return f"unpatchify(Head({_normed(model.final_norm, 'x')} ⊙ (1 + γ) + β))"
     text = _normed(model.last_norm, "x")
+    head = model.head
+    if isinstance(head, NoHead):
+        return text
+    if isinstance(head, TransformedHead):
+        text = _normed(head.norm, f"{ACTIVATION_NAMES[head.activation]}(Dense({text}))")
+    text = f"{text}/√{model.width}" if model.head_scale else text
     text = f"{text} · Embeddingᵀ" if model.tied else f"Head({text})"
-    if model.head_bias and model.tied:
+    if head.bias and model.tied:
         text += " + b"
     cap = model.logit_soft_cap
     return text if cap is None else f"{cap:g}·tanh(({text}) / {cap:g})"

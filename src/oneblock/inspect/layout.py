@@ -45,13 +45,14 @@ class Rect:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """A block's border, with its title."""
+    """A block's border, with its title, and where the stream runs through it."""
 
     x: float
     y: float
     w: float
     h: float
     title: str
+    main: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +110,15 @@ class _Layout:
         self.main = max(self.half(outside), self.half(inside) + 2 * m.beside)
         self.lane = self.widest(
             [box for step in steps for row in (step.shared, step.scale, *step.branches) for box in row]
+            + list(flow.condition)
         )
         # The size of the stream stands on the way to the first branch's middle.
         way = self.text(flow.size) + 3 * m.beside - self.half(self.lane)
         stopped = 0 if all(step.keeps for step in steps) else m.pad_x + self.text(DROPPED)
-        self.first = self.main + max(self.half(inside) + m.beside, way, stopped + m.beside, 2 * m.beside)
+        # What makes the condition stands beside the beginning.
+        begins = max(self.half(self.widest(list(flow.before))), m.pad_x + self.text(flow.given))
+        above = begins + m.beside if flow.condition else 0
+        self.first = self.main + max(self.half(inside) + m.beside, way, stopped + m.beside, 2 * m.beside, above)
         lanes = max(len(step.branches) for step in steps)
         beside = self.widest(list(flow.added))
         titles = [m.beside + self.text(block.title) for block in flow.blocks]
@@ -126,8 +131,10 @@ class _Layout:
         """The whole picture."""
         flow, m = self.flow, self.m
         self.column(flow.before[:1], 0)
-        self.label(self.drawn + m.row, "B × T")
+        self.label(self.drawn + m.row, flow.given)
         self.column(flow.before[1:], self.drawn + 2 * m.row)
+        if flow.condition:
+            self.to(max(self.drawn, self.condition(flow.condition) + m.row))
         if flow.added:
             self.add(flow.added[0], self.drawn + m.row)
         if flow.entry:
@@ -150,7 +157,14 @@ class _Layout:
             y = self.step(step, y) + 2 * self.m.row
         y -= self.m.row
         self.picture.frames.append(
-            Frame(x=0, y=top, w=self.right + self.m.cell, h=y - top + self.m.cell, title=block.title)
+            Frame(
+                x=0,
+                y=top,
+                w=self.right + self.m.cell,
+                h=y - top + self.m.cell,
+                title=block.title,
+                main=self.main,
+            )
         )
         self.to(y)
 
@@ -198,6 +212,14 @@ class _Layout:
             self.drawn = y
         self.line(start, (start[0], y), (self.main, y), arrow=step.keeps)
         return self.column(step.stream, y + self.m.row) if step.stream else y
+
+    def condition(self, row: Row) -> float:
+        """What modulated blocks read, made beside the beginning; gives where that ends."""
+        x, end = self.centre(0), self.lane_of(row[:1], 0, 0)
+        for part in (row[1:-1], row[-1:]):
+            self.line((x, end), (x, end + 2 * self.m.row), arrow=True)
+            end = self.lane_of(part, 0, end + 2 * self.m.row)
+        return end
 
     def add(self, box: Box, y: float) -> None:
         """A box that joins the main line from beside it."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from oneblock.config.config import Config
-from oneblock.config.decoder import Decoder
+from oneblock.config.config import Config, Model
 from oneblock.inspect.dataflow import dataflow
 from oneblock.inspect.facts import Facts, facts
-from oneblock.inspect.layout import Frame, Label, Line, Metrics, Picture, Rect, lay_out
+from oneblock.inspect.joined import lay_out_all
+from oneblock.inspect.layout import Frame, Label, Line, Metrics, Picture, Rect
 
 PIXELS = Metrics(char=8, line=18, pad_x=14, pad_y=9, gap=22, row=22, beside=22, head=52, cell=0)
 MARGIN, RADIUS, HEADER = 28.0, 9.0, 46.0
@@ -16,21 +16,23 @@ MARGIN, RADIUS, HEADER = 28.0, 9.0, 46.0
 _FILLS = {
     "norm": ("#e3f2f6", "#2a7f96"),
     "attention": ("#fdf0d5", "#b7791f"),
+    "cross_attention": ("#fdf0d5", "#b7791f"),
     "feed_forward": ("#e5f3e3", "#3f8a3a"),
     "scale": ("#f6e6f4", "#9b4a91"),
     "dropout": ("#f1f1f1", "#8a8a8a"),
     "position": ("#f6e6f4", "#9b4a91"),
     "embedding": ("#e6eaf8", "#4a5fb0"),
     "head": ("#e6eaf8", "#4a5fb0"),
+    "modulation": ("#fbe6e4", "#b3463b"),
 }
 _INK, _FAINT, _LINE, _STREAM, _PAPER, _CARD = "#1d2430", "#5b6573", "#5b6573", "#1d2430", "#ffffff", "#f7f8fa"
 _SANS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 _MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
-def svg(config: Config | Decoder, context: int | None = None) -> str:
+def svg(config: Config | Model, context: int | None = None) -> str:
     """The model as one `<svg>`: its dataflow, and beside it formula, parameters, FLOPs and cache bytes."""
-    picture, known = lay_out(dataflow(config), PIXELS), facts(config, context)
+    picture, known = lay_out_all(dataflow(config), PIXELS), facts(config, context)
     card, card_width, card_height = _card(known)
     width = MARGIN + picture.width + MARGIN + card_width + MARGIN
     height = HEADER + MARGIN / 2 + max(picture.height, card_height) + MARGIN
@@ -64,7 +66,7 @@ def _drawing(picture: Picture) -> list[str]:
         *map(_join, picture.joins),
         *map(_stop, picture.stops),
         *map(_box, picture.rects),
-        *(_title(frame, picture.main) for frame in picture.frames),
+        *(_title(frame) for frame in picture.frames),
         *map(_label, picture.labels),
     ]
 
@@ -76,8 +78,8 @@ def _frame(frame: Frame) -> str:
     )
 
 
-def _title(frame: Frame, main: float) -> str:
-    return _text(main + 14, frame.y + 20, frame.title, weight="600")
+def _title(frame: Frame) -> str:
+    return _text(frame.main + 14, frame.y + 20, frame.title, weight="600")
 
 
 def _box(rect: Rect) -> str:

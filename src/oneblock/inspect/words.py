@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oneblock.config.attention import Attention
-from oneblock.config.decoder import Decoder
-from oneblock.config.feedforward import FeedForward, Gated
+from oneblock.config.experts import Limited, Mixture
+from oneblock.config.feedforward import FeedForward, Gated, GShard, Switch, TopK
 from oneblock.config.norm import LayerNorm, PartialRMSNorm, RMSNorm
 from oneblock.config.position import (
     Alibi,
@@ -18,7 +18,7 @@ from oneblock.config.position import (
     YarnScaling,
 )
 
-_ACTIVATIONS = {
+ACTIVATION_NAMES = {
     "relu": "ReLU",
     "gelu": "GELU",
     "gelu_tanh": "GELU (tanh)",
@@ -36,6 +36,9 @@ _GATED = {
     "sigmoid": "GLU",
     "identity": "bilinear GLU",
 }
+FEED_FORWARD_NAMES: dict[type, str] = {Switch: "Switch", GShard: "GShard", TopK: "MoE"}
+"""Names of mixtures in formulas and drawings; all others are FFN, and feed-forward."""
+
 _SCALINGS = {LinearScaling: "linear", NTKScaling: "NTK", YarnScaling: "YaRN", Llama3Scaling: "Llama 3"}
 
 
@@ -96,15 +99,15 @@ def norm_words(norm: object) -> tuple[str, ...]:
             return ()
 
 
-def attention_words(option: Attention, model: Decoder) -> tuple[str, ...]:
-    """Heads, sizes and every choice that is not the plain one."""
-    heads, groups, head = option.num_heads, option.num_groups, option.width_of_head(model.width)
+def attention_words(option: Attention, width: int, position: object = None) -> tuple[str, ...]:
+    """Heads, sizes and every choice that is not the plain one. `position`: the model's."""
+    heads, groups, head = option.num_heads, option.num_groups, option.width_of_head(width)
     lines = [f"{heads} head{'s' * (heads > 1)} × {head}"]
     if groups == 1 and heads > 1:
         lines.append("1 key/value head")
     elif groups < heads:
         lines.append(f"{groups} key/value heads")
-    lines += _position_words(option, model)
+    lines += _position_words(option.position or position)
     if norm := norm_words(option.qk_norm):
         lines.append(f"{norm[0]} on q and k")
         lines += ["over all heads at once"] if option.qk_norm_over == "all_heads" else []
@@ -115,8 +118,8 @@ def attention_words(option: Attention, model: Decoder) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _position_words(option: Attention, model: Decoder) -> list[str]:
-    match option.position or model.position:
+def _position_words(position: object) -> list[str]:
+    match position:
         case Rope() as rope:
             share = "" if rope.fraction == 1 else f" on {100 * rope.fraction:.3g} %"
             scaling = _SCALINGS.get(type(rope.scaling))
@@ -130,9 +133,26 @@ def _position_words(option: Attention, model: Decoder) -> list[str]:
             return []
 
 
+def mixture_words(option: Mixture) -> tuple[str, ...]:
+    """How many experts, how many of them for a token, and every choice that is not the plain one."""
+    lines = [f"top {option.num_chosen} of {option.num_experts} experts"]
+    match option:
+        case Limited():
+            factors = {"capacity": option.capacity_factor, "evaluated at": option.eval_capacity_factor}
+            lines += [f"{name} × {factor:g}" for name, factor in factors.items() if factor is not None]
+            lines += [f"groups of {number(option.group_size)}"] if option.group_size else []
+        case TopK():
+            lines += [f"and {option.shared_experts} shared"] if option.shared_experts else []
+            lines += ["weights not normalised"] if not option.renormalise else []
+            lines += [f"balanced by bias, {option.bias_rate:g}"] if option.bias_rate else []
+    return tuple(lines)
+
+
 def feed_forward_words(option: FeedForward, width: int) -> tuple[str, ...]:
-    """Its activation or gate, and its widths."""
-    name = (_GATED if isinstance(option, Gated) else _ACTIVATIONS)[option.activation]
+    """Its activation or gate, and its widths; of a mixture, those of one expert, and how tokens find it."""
+    if isinstance(option, Mixture):
+        return (*mixture_words(option), *feed_forward_words(option.expert, width))
+    name = (_GATED if isinstance(option, Gated) else ACTIVATION_NAMES)[option.activation]
     hidden = number(option.hidden_width(width))
     lines = [name, f"{number(width)} → {hidden} → {number(width)}"]
     return (*lines, *([f"dropout {option.dropout:g} inside"] if option.dropout else []))

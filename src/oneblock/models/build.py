@@ -7,14 +7,25 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from oneblock.config.config import Config
+from oneblock.config.config import Config, Model
 from oneblock.config.decoder import Decoder as DecoderConfig
+from oneblock.config.dit import DiT as DiTConfig
+from oneblock.config.encoder import Encoder as EncoderConfig
+from oneblock.config.encoder_decoder import EncoderDecoder as EncoderDecoderConfig
 from oneblock.models.decoder import Decoder
+from oneblock.models.dit import DiT
+from oneblock.models.encoder import Encoder
+from oneblock.models.encoder_decoder import EncoderDecoder
 
-MODELS: dict[type, Callable[..., nn.Module]] = {DecoderConfig: Decoder}
+MODELS: dict[type, Callable[..., nn.Module]] = {
+    DecoderConfig: Decoder,
+    EncoderConfig: Encoder,
+    EncoderDecoderConfig: EncoderDecoder,
+    DiTConfig: DiT,
+}
 
 
-def build(config: Config | DecoderConfig, *, seed: int | None = None, fused: bool = True) -> nn.Module:
+def build(config: Config | Model, *, seed: int | None = None, fused: bool = True) -> nn.Module:
     """The model a configuration describes, with fresh weights, in train mode.
 
     seed: draws the weights from that seed and leaves torch's generator as it was; None: from torch's generator.

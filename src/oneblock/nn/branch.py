@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from oneblock.config import residual as config
 from oneblock.nn.context import Context
 from oneblock.nn.dropout import make_dropout
+from oneblock.nn.modulation import PLAIN, Modulated, Unmodulated
 
 
 class Branch(nn.Module):
-    """contribution = norm_out(mix(norm_in(x))); a norm that is absent is the identity.
+    """contribution = gate ⊙ norm_out(mix(norm_in(x)·(1 + scale) + shift)); what is absent is the identity.
 
     `mix` is what attention, a feed-forward or a mixture of experts does; each is a final subclass.
     """
@@ -26,8 +27,9 @@ class Branch(nn.Module):
         """The sublayer itself."""
         raise NotImplementedError(f"{type(self).__name__} must define mix(x, ctx)")
 
-    def forward(self, x_BTD: Tensor, ctx: Context) -> Tensor:
-        return self.drop(self.norm_out(self.mix(self.norm_in(x_BTD), ctx)))
+    def forward(self, x_BTD: Tensor, ctx: Context, modulation: Unmodulated | Modulated = PLAIN) -> Tensor:
+        x_BTD = modulation.enter(self.norm_in(x_BTD))
+        return modulation.leave(self.drop(self.norm_out(self.mix(x_BTD, ctx))))
 
 
 class Times(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,8 +17,9 @@ class ContextOverflow(OneblockError, ValueError):
 class Cache:
     """Keys and values of every attention, preallocated: for each slot two tensors B × G × capacity × K.
 
-    `length` positions are filled, the same for all rows; shorter rows are padded on the left.
-    Bytes: 2 · Σ G·K · capacity · B · bytes a number. Raises ContextOverflow at its end.
+    `length` positions are filled, the same for all rows; shorter rows are padded on the left. Of a memory (what
+    cross-attention reads) it keeps each cross-attention's keys and values, B × G × S × K.
+    Bytes: 2 · Σ G·K · capacity · B · bytes a number, and the same over S. Raises ContextOverflow at its end.
     """
 
     def __init__(
@@ -37,11 +38,14 @@ class Cache:
         self.values = [room(*slot) for slot in slots]
         self.batch, self.capacity, self.length = batch, capacity, 0
         self.padding: Tensor | None = None
+        self.memory: Tensor | None = None
+        self.memories: dict[int, tuple[Tensor, Tensor]] = {}
 
     @property
     def num_bytes(self) -> int:
         """What the tensors take."""
-        return sum(room.numel() * room.element_size() for room in (*self.keys, *self.values))
+        of_memory = (tensor for pair in self.memories.values() for tensor in pair)
+        return sum(room.numel() * room.element_size() for room in (*self.keys, *self.values, *of_memory))
 
     def reserve(self, batch: int, new: int, padding_BT: Tensor | None) -> Tensor | None:
         """Check that `new` positions fit, note which of them are pads; the padding of all positions, or None."""
@@ -72,9 +76,31 @@ class Cache:
         self.values[slot][:, :, self.length : end] = v_BGTK
         return self.keys[slot][:, :, :end], self.values[slot][:, :, :end]
 
+    def recall(
+        self, slot: int, memory_BSD: Tensor, project: Callable[[Tensor], tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values of a memory for one cross-attention, projected at the first asking. One memory a cache."""
+        if self.memory is None:
+            self.memory = memory_BSD
+        if self.memory is not memory_BSD:
+            raise ValueError(
+                "the cache holds the keys and values of another memory; clear() it, or give it the same one each time"
+            )
+        if slot not in self.memories:
+            self.memories[slot] = project(memory_BSD)
+        return self.memories[slot]
+
+    def reorder(self, rows_B: Tensor) -> None:
+        """Row b goes on from what row rows[b] was; the memory stays, so both must read the same source."""
+        for room in (*self.keys, *self.values):
+            room[:, :, : self.length] = room[rows_B, :, : self.length]
+        if self.padding is not None:
+            self.padding = self.padding[rows_B]
+
     def clear(self) -> None:
         """Forget everything; the room stays."""
-        self.length, self.padding = 0, None
+        self.length, self.padding, self.memory = 0, None, None
+        self.memories.clear()
 
     def advance(self, new: int) -> None:
         """Count the positions that every attention has stored."""

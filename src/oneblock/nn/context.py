@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from oneblock.nn.cache import Cache
+from oneblock.nn.record import Record
 
 if TYPE_CHECKING:
     from oneblock.nn.position import Position
@@ -29,11 +30,21 @@ class Mask(NamedTuple):
         return self.allowed
 
 
+class Memory(NamedTuple):
+    """What a cross-attention reads: an encoder's output B × S × D, and its padding B × S (None: no pads)."""
+
+    stream: Tensor
+    padding: Tensor | None = None
+
+
 class Context:
     """Positions, masks and cache of one forward pass.
 
     positions_T:  place of each query in its own text, T, or B × T where rows are padded differently
     padding_BS:   True = a pad, for every key
+    condition_BD: what modulated blocks read, a vector for each row
+    memory:       what cross-attention reads
+    record:       where layers put what they have to tell, if somebody asks
     What layers share (masks, rotations, biases) is made once and kept under a name (`once`).
     """
 
@@ -46,11 +57,15 @@ class Context:
         padding_BS: Tensor | None = None,
         cache: Cache | None = None,
         causal: bool = True,
+        condition_BD: Tensor | None = None,
+        memory: Memory | None = None,
+        record: Record | None = None,
     ) -> None:
         self.num_queries, self.device = num_queries, device
         self.cached = cache.length if cache is not None else 0
         self.num_keys = self.cached + num_queries
         self.position, self.padding_BS, self.cache, self.causal = position, padding_BS, cache, causal
+        self.condition_BD, self.memory, self.record = condition_BD, memory, record
         if padding_BS is None:
             self.key_positions = torch.arange(self.num_keys, device=device)
         else:
@@ -97,3 +112,22 @@ class Context:
         if self.cache is None:
             return k_BGTK, v_BGTK
         return self.cache.store(slot, k_BGTK, v_BGTK)
+
+    def visible_memory(self) -> Mask:
+        """The mask of a cross-attention, B × 1 × 1 × S: everything but pads."""
+        assert self.memory is not None
+        padding_BS = self.memory.padding
+        if padding_BS is None:
+            return Mask(False, None)
+        # Where all is padding nothing is hidden, so that no row is without a key: softmax over nothing is NaN.
+        return self.once(
+            "visible memory",
+            lambda: Mask(False, (~padding_BS | padding_BS.all(dim=1, keepdim=True))[:, None, None]),
+        )
+
+    def recall(self, slot: int, project: Callable[[Tensor], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """The memory's keys and values for one cross-attention: projected at the first asking, then the cache's."""
+        assert self.memory is not None
+        if self.cache is None:
+            return project(self.memory.stream)
+        return self.cache.recall(slot, self.memory.stream, project)

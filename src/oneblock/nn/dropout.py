@@ -15,6 +15,13 @@ def _hash(x: Tensor) -> Tensor:
     return x
 
 
+def noise(x: Tensor) -> Tensor:
+    """A random int32 for each element of x: hash(place ^ hash(seed)), the seed one number from torch's generator."""
+    seed = torch.randint(-(2**31), 2**31 - 1, (), dtype=torch.int32, device=x.device)
+    place = torch.arange(x.numel(), dtype=torch.int32, device=x.device).view(x.shape)
+    return _hash(place ^ _hash(seed))
+
+
 class Dropout(nn.Module):
     """x · keep / (1 − p), keep drawn for each element with probability 1 − p; the identity in eval mode.
 
@@ -31,10 +38,7 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        seed = torch.randint(-(2**31), 2**31 - 1, (), dtype=torch.int32, device=x.device)
-        place = torch.arange(x.numel(), dtype=torch.int32, device=x.device).view(x.shape)
-        keep = _hash(place ^ _hash(seed)) >= self.threshold
-        return torch.where(keep, x * (1 / (1 - self.p)), 0.0)
+        return torch.where(noise(x) >= self.threshold, x * (1 / (1 - self.p)), 0.0)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -1,0 +1,93 @@
+"""Rules across the fields of a mixture of experts, inside its model: one table of (where, broken?, rule, options)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from oneblock.config.errors import ConfigError
+from oneblock.config.experts import GShard, Limited, Mixture, TopK
+
+if TYPE_CHECKING:
+    from oneblock.config.block import Block
+
+
+class MixtureRule(NamedTuple):
+    """One rule on a mixture (m) in a model whose rows have up to `context` tokens."""
+
+    field: str
+    broken: Callable[[Mixture, int], bool]
+    says: Callable[[Mixture, int], str]
+    options: Callable[[Mixture, int], Iterable[object]]
+
+
+def _group(m: Mixture, context: int) -> int:
+    return getattr(m, "group_size", None) or context
+
+
+def _drops_everything(field: str) -> MixtureRule:
+    def broken(m: Mixture, context: int) -> bool:
+        factor: float | None = getattr(m, field, None)
+        return isinstance(m, Limited) and factor is not None and m.places(factor, _group(m, context)) < 1
+
+    return MixtureRule(
+        field,
+        broken,
+        lambda m, context: (
+            f"leaves an expert no place: {field} · {m.num_chosen} · {_group(m, context)} tokens / "
+            f"num_experts={m.num_experts} is below 1, and every token would be dropped"
+        ),
+        lambda m, context: (
+            f"{m.num_experts / (m.num_chosen * _group(m, context)):.4g} or more",
+            "none (no limit)",
+            "fewer experts",
+        ),
+    )
+
+
+MIXTURE_RULES = (
+    MixtureRule(
+        "k",
+        lambda m, context: isinstance(m, TopK) and m.k > m.num_experts,
+        lambda m, context: f"is more than there are experts (num_experts={m.num_experts})",
+        lambda m, context: range(1, min(m.num_experts, 8) + 1),
+    ),
+    MixtureRule(
+        "num_experts",
+        lambda m, context: isinstance(m, GShard) and m.num_experts < m.num_chosen,
+        lambda m, context: "is too few: each token goes to two different ones",
+        lambda m, context: (2, 4, 8),
+    ),
+    MixtureRule(
+        "group_size",
+        lambda m, context: context % _group(m, context) != 0,
+        lambda m, context: f"must divide the {context} tokens of a row",
+        lambda m, context: (
+            *(n for n in range(1, min(context, 512) + 1) if context % n == 0),
+            "none (the whole batch)",
+        ),
+    ),
+    MixtureRule(
+        "group_size",
+        lambda m, context: (
+            isinstance(m, Limited) and m.group_size is not None and m.capacity_factor is m.eval_capacity_factor is None
+        ),
+        lambda m, context: (
+            "says which tokens share the experts' places, and without a capacity there is no limit to them"
+        ),
+        lambda m, context: ("none", "capacity_factor=1.25"),
+    ),
+    _drops_everything("capacity_factor"),
+    _drops_everything("eval_capacity_factor"),
+)
+
+
+def check_mixture(block: Block, context: int, where: str) -> None:
+    """Raise `ConfigError` for the first rule that a block's mixture of experts breaks; `where` is the block's path."""
+    mixture = block.feed_forward
+    if not isinstance(mixture, Mixture) or not block.count("feed_forward"):
+        return
+    for rule in MIXTURE_RULES:
+        if rule.broken(mixture, context):
+            path, value = f"{where}.feed_forward.{rule.field}", getattr(mixture, rule.field)
+            raise ConfigError(path, value, rule.says(mixture, context), rule.options(mixture, context))

@@ -1,0 +1,1 @@
+"""Mixtures of experts: a router, its choices, and the experts they are carried to."""
