@@ -135,10 +135,9 @@ class Fixed(Plain):
         self.pads_B = torch.zeros(batch, dtype=torch.long, device=device)
         self.padded = False
         self.chance_B = torch.zeros(batch, dtype=torch.float64, device=device)
-        self.forward, self.chooser = (
-            compiled(step, model, batch, self.cache.capacity) if self.compile else step
-            for step in (one_token, one_choice)
-        )
+        shape = batch, self.cache.capacity
+        self.forward: Callable[..., Tensor] = compiled(one_token, model, *shape) if self.compile else one_token
+        self.chooser: Callable[..., Tensor] = compiled(one_choice, model, *shape) if self.compile else one_choice
         self.recorded: dict[Hashable, Callable[[], Tensor]] = {}
 
     def start(self, tokens_BT: Tensor, padding_BT: Tensor | None) -> Tensor:
