@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import oneblock
-from oneblock.cli import generate as verb
 from oneblock.cli.main import main
+from oneblock.cli.making import text as verb
 from oneblock.config import override, to_dict
 from oneblock.config.presets import nano
 from oneblock.data.tokenizer import train_tokenizer
@@ -129,7 +129,7 @@ def test_no_cache_is_passed_on(folder, capsys, monkeypatch, option, wanted):
         given.append(settings["use_cache"])
         return stream(*args, **settings)
 
-    monkeypatch.setattr("oneblock.decoding.generate.stream", spy)
+    monkeypatch.setattr(verb, "stream", spy)
     call(capsys, folder, "--tokens", "2", *option)
     assert given == [wanted]
 

@@ -15,7 +15,6 @@ from oneblock.runs.weights import load_weights
 from oneblock.train import loop, schedule, session
 from oneblock.train.evaluate import evaluate
 from oneblock.train.guard import SpikeGuard
-from oneblock.train.loop import rate_factor
 from oneblock.train.step import Gradients
 
 STEPS = ("recipe.steps=16", "recipe.evaluate_every=5", "recipe.checkpoint_every=4")
@@ -285,10 +284,10 @@ def test_a_step_is_what_a_plain_loop_does(tmp_path, train, small):
 
 def test_rate_factors():
     for step in (0, 3, 11, 40, 96):
-        assert rate_factor(Constant(warmup=7), step, 97) == schedule.constant(step, 97, 7)
-        assert rate_factor(Cosine(warmup=7, final=0.2), step, 97) == schedule.cosine(step, 97, 7, 0.2)
+        assert schedule.factor(Constant(warmup=7), step, 97) == schedule.constant(step, 97, 7)
+        assert schedule.factor(Cosine(warmup=7, final=0.2), step, 97) == schedule.cosine(step, 97, 7, 0.2)
         wsd = WSD(warmup=7, decay=0.3, final=0.1, shape="one-minus-sqrt")
-        assert rate_factor(wsd, step, 97) == schedule.wsd(step, 97, 7, 0.3, 0.1, "one-minus-sqrt")
+        assert schedule.factor(wsd, step, 97) == schedule.wsd(step, 97, 7, 0.3, 0.1, "one-minus-sqrt")
 
 
 def test_each_batch_is_read_once_an_epoch(tmp_path, train):

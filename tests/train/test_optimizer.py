@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import oneblock
 from oneblock.config.recipe import AdamW, Muon
 from oneblock.models.build import build
 from oneblock.train.optimizer import make_optimizer, tables
@@ -101,3 +102,17 @@ def test_a_matrix_outside_the_blocks_may_be_two_dimensional_and_is_not_muons(sma
     model = made(small, "tied=false")
     assert model.get_parameter("head.weight").ndim == 2 and roles(model, Muon())["head.weight"][0] == "AdamW"
     assert isinstance(make_optimizer(model, Muon()).optimizers[1], torch.optim.AdamW)
+
+
+def test_of_other_architectures_muon_takes_the_blocks_matrices_and_no_router():
+    presets = oneblock.presets
+    for config, kept_out in ((presets.switch_nano(), "router.weight"), (presets.seq2seq_nano(), "embedding.weight")):
+        model = oneblock.build(oneblock.override(config, "width=32"), seed=0)
+        muon, adamw = make_optimizer(model, config.recipe.optimizer).optimizers
+        taken = {name for group in muon.param_groups for name in group["param_names"]}
+        rest = {name for group in adamw.param_groups for name in group["param_names"]}
+        assert {name for name, p in model.named_parameters() if "qkv" in name} <= taken
+        assert any(name.endswith(kept_out) for name in rest) and not any(name.endswith(kept_out) for name in taken)
+        assert taken | rest == {name for name, _ in model.named_parameters()}
+    halves = [muon.splits[p] for name, p in model.named_parameters() if name.endswith("key_value.weight")]
+    assert halves == [[32, 32]] * 3

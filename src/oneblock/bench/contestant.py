@@ -40,13 +40,13 @@ class Contestant:
 def tokens_for(job: Job, length: int, device: torch.device) -> Tensor:
     """Random tokens B × length, the same for every arm."""
     generator = torch.Generator().manual_seed(job.seed)
-    vocab = job.config.model.vocab_size
+    vocab = job.model.vocab_size
     return torch.randint(vocab, (job.batch, length), generator=generator).to(device)
 
 
 def count_flops(model: nn.Module, job: Job, looked_up: Iterable[nn.Parameter] = ()) -> float:
     """Training FLOPs a token, 6·N + 12·layers·heads' width·context; N without tables only looked up."""
-    option = job.config.model
+    option = job.model
     tables = {id(p) for p in looked_up}
     weights = sum(p.numel() for p in model.parameters() if id(p) not in tables)
     attention = option.blocks[0].attention
@@ -91,7 +91,7 @@ class PeerTraining:
         run: Any = torch.compile(model) if arm.compile else model
         self.reference: Loss = lambda inputs, targets: forward(model, inputs, targets)
         self.fast: Loss = lambda inputs, targets: forward(run, inputs, targets)
-        tokens = tokens_for(job, job.config.model.context + 1, device)
+        tokens = tokens_for(job, job.model.context + 1, device)
         self.inputs, self.targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:

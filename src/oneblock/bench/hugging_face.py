@@ -50,7 +50,7 @@ def prepare(job: Job, arm: Arm, device: torch.device) -> Contestant:
 
 def _build(job: Job, transformers: Any) -> tuple[Any, list[nn.Parameter]]:
     """The model, and its tables that are only looked up."""
-    option = job.config.model
+    option = job.model
     block = option.blocks[0]
     hidden = block.feed_forward.hidden_width(option.width)
     # No end-of-text: every text is to have its full length.

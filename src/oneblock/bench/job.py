@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from oneblock.config.config import Config
+from oneblock.config.decoder import Decoder
 from oneblock.config.errors import OneblockError
 from oneblock.config.override import override
 from oneblock.config.serial import config_from_dict, to_dict
@@ -37,6 +38,17 @@ class Job:
     device: str = "auto"
     seed: int = 0
     path: str | None = None
+
+    @property
+    def model(self) -> Decoder:
+        """The model's configuration; BenchError for one that is no decoder: no peer is raced with another kind."""
+        model = self.config.model
+        if not isinstance(model, Decoder):
+            raise BenchError(
+                f"bench races decoders, and {self.config.name} is of the kind {type(model).__name__}; "
+                "take --preset nano, gpt2, llama-nano or another decoder"
+            )
+        return model
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""

@@ -69,12 +69,13 @@ def measure(
     BenchError for a rival that is not there, cannot express the model, or whose FLOPs per token differ by
     more than 2 %.
     """
+    _ = job.model
     rivals = {}
     for name in against:
         rival, path = resolve(name)
         if rival in rivals:
             raise BenchError(f"--against {name}: {rival} is among the rivals already; give each once")
-        check_expressible(rival, job.config.model)
+        check_expressible(rival, job.model)
         rivals[rival] = path
     with ExitStack() as stack:
         gauge = stack.enter_context(Process(job.threads, cores=job.threads))

@@ -25,7 +25,7 @@ GPT2_VOCABULARY, PADDED_VOCABULARY = 50_257, 50_304
 def prepare(job: Job, arm: Arm, device: torch.device) -> Contestant:
     """Its GPT in our shape, without dropout and biases (its script's defaults)."""
     source = _load(job)
-    option = job.config.model
+    option = job.model
     padded = option.vocab_size == GPT2_VOCABULARY
     torch.manual_seed(job.seed)
     if device.type == "cuda":

@@ -39,7 +39,7 @@ def _training(job: Job, arm: Arm, device: torch.device) -> Contestant:
     recipe = job.config.recipe
     precision = pick_precision(recipe.precision, device)
     model = build(job.config, seed=job.seed).to(device)
-    tokens = tokens_for(job, job.config.model.context + 1, device)
+    tokens = tokens_for(job, job.model.context + 1, device)
     inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
     gradients = Gradients(model, precision=precision, input_noise=recipe.input_noise, seed=job.seed)
     if arm.compile:
@@ -130,7 +130,7 @@ def _logit_error(job: Job, stepper: Plain, device: torch.device) -> float:
 def bytes_per_step(job: Job, model: Any) -> float:
     """What one token for each row must read: all weights but tables only looked up, and the mean cache."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, Learned)}
-    if not job.config.model.tied:
+    if not job.model.tied:
         tables.add(id(model.embedding.weight))
     weights = sum(p.numel() * p.element_size() for p in model.parameters() if id(p) not in tables)
     size = next(model.parameters()).element_size()

@@ -10,7 +10,8 @@ from pathlib import Path
 from oneblock.bench.job import OURS, TRAIN, Arm, BenchError
 from oneblock.config.block import Block
 from oneblock.config.decoder import Decoder
-from oneblock.config.feedforward import Dense
+from oneblock.config.experts import Mixture
+from oneblock.config.feedforward import Gated
 from oneblock.config.norm import NoNorm
 from oneblock.config.position import Learned, Rope
 from oneblock.config.residual import Added
@@ -139,8 +140,10 @@ def _unusual(model: Decoder) -> Iterator[str]:
     for name in ("soft_cap", "window", "scale", "position"):
         if getattr(attention, name) is not None:
             yield f"block.attention.{name}"
-    dropouts = (block.dropout, attention.dropout, block.feed_forward.dropout, model.embedding_dropout)
-    if any(dropouts):
+    if isinstance(block.feed_forward, Mixture):
+        yield "block.feed_forward with experts"
+    inner = getattr(block.feed_forward, "dropout", 0.0)
+    if any((block.dropout, attention.dropout, inner, model.embedding_dropout)):
         yield "dropout (it is measured without)"
     if not isinstance(model.position, Rope | Learned):
         yield f"position={type(model.position).__name__.lower()}"
@@ -162,7 +165,7 @@ def _beyond(rival: str, model: Decoder) -> Iterator[str]:
         yield f"block.attention.num_kv_heads={attention.num_kv_heads}"
     if attention.num_heads * attention.width_of_head(model.width) != model.width:
         yield f"block.attention.head_width={attention.head_width}"
-    if not isinstance(feed_forward, Dense):
+    if isinstance(feed_forward, Gated):
         yield "block.feed_forward=gated"
     elif rival == NANOGPT and feed_forward.hidden_width(model.width) != 4 * model.width:
         hidden = feed_forward.hidden_width(model.width)

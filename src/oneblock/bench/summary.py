@@ -52,7 +52,7 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
         "share_of": "bandwidth" if job.kind == GENERATE else "peak",
         "flops_per_token": flops_per_token(job.config),
         "batch": job.batch,
-        "context": job.config.model.context,
+        "context": job.model.context,
         "prompt_tokens": job.prompt if job.kind == GENERATE else None,
         "new_tokens": job.new if job.kind == GENERATE else None,
         "threads": job.threads or measured.where["machine"].get("threads"),

@@ -22,8 +22,8 @@ def prepare(job: Job, arm: Arm, device: torch.device) -> Contestant:
     torch.manual_seed(job.seed)
     model = _build(job, arm, package).to(device)
     wrapper = package.AutoregressiveWrapper(model)
-    tables = [] if job.config.model.tied else [model.token_emb.emb.weight]
-    if isinstance(job.config.model.position, Learned):
+    tables = [] if job.model.tied else [model.token_emb.emb.weight]
+    if isinstance(job.model.position, Learned):
         tables.append(model.pos_emb.emb.weight)
     flops = count_flops(model, job, tables)
     facts = {"version": version(X_TRANSFORMERS), "computes": arm.precision}
@@ -42,7 +42,7 @@ def prepare(job: Job, arm: Arm, device: torch.device) -> Contestant:
 
 
 def _build(job: Job, arm: Arm, package: Any) -> Any:
-    option = job.config.model
+    option = job.model
     block = option.blocks[0]
     attention, feed_forward = block.attention, block.feed_forward
     gated = isinstance(feed_forward, Gated)

@@ -1,21 +1,45 @@
-"""`oneblock generate DIR`: text from a run, as it is made."""
+"""`oneblock generate DIR`: what a run's model makes: text, phonemes, missing letters, images."""
 
 from __future__ import annotations
 
 import argparse
-import secrets
-import sys
-import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import importlib
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from oneblock.cli.common import Verb, at_least, say
+from oneblock.cli.common import Verb, at_least
+from oneblock.config.decoder import Decoder
+from oneblock.config.dit import DiT
+from oneblock.config.encoder import Encoder
+from oneblock.config.encoder_decoder import EncoderDecoder
 from oneblock.config.errors import OneblockError
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from oneblock.data.tokenizer import Tokenizer
+class Maker(NamedTuple):
+    """The file of `making/` that serves a kind of model, and the options that mean something to it."""
+
+    file: str
+    what: str
+    options: frozenset[str]
+
+
+MAKERS = {
+    Decoder: Maker(
+        "text",
+        "a decoder",
+        frozenset({"prompt", "tokens", "temperature", "top_k", "top_p", "seed", "compile", "no_cache"}),
+    ),
+    EncoderDecoder: Maker(
+        "answers",
+        "an encoder-decoder",
+        frozenset({"prompt", "tokens", "temperature", "top_k", "top_p", "seed", "beams", "no_cache"}),
+    ),
+    Encoder: Maker("gaps", "an encoder", frozenset({"prompt"})),
+    DiT: Maker(
+        "images", "a diffusion transformer", frozenset({"prompt", "image", "count", "guidance", "steps", "seed"})
+    ),
+}
+"""Kind of model -> what makes something of it."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -25,157 +49,45 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--prompt",
         action="append",
         metavar="TEXT",
-        help="what the text begins with; repeat it for several texts at once (default: a new line)",
+        help="what the text begins with (default: a new line); for an encoder-decoder the source; for an encoder a "
+        "text with _ for each missing letter; for images a class (default: all). Repeat it for several at once",
     )
-    parser.add_argument("--tokens", type=at_least(1), default=300, metavar="N", help="how many to make (default: 300)")
+    parser.add_argument("--tokens", type=at_least(1), metavar="N", help="how many to make (default: 300)")
     parser.add_argument(
-        "--temperature", type=float, default=0.8, help="0 takes the likeliest token each time (default: 0.8)"
+        "--temperature", type=float, help="0 takes the likeliest token each time (default: 0.8 for text, else 0)"
     )
     parser.add_argument("--top-k", type=int, metavar="K", help="only the K likeliest tokens")
     parser.add_argument("--top-p", type=float, metavar="P", help="only the fewest tokens that together reach P")
-    parser.add_argument("--seed", type=int, help="the same seed gives the same text (default: a new one, printed)")
+    parser.add_argument("--beams", type=at_least(1), metavar="N", help="encoder-decoder: search with N beams")
+    parser.add_argument("--seed", type=int, help="the same seed gives the same (default: a new one, printed)")
     parser.add_argument(
         "--compile", action="store_true", help="compile the step first: pays from some ten thousand tokens on"
     )
     parser.add_argument("--no-cache", action="store_true", help="compute every token anew from the whole text")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="images: the PNG to write (default: samples.png)")
+    parser.add_argument("--count", type=at_least(1), metavar="N", help="images: how many of each class (default: 8)")
+    parser.add_argument("--guidance", type=float, metavar="S", help="images: how strongly the class is asked for")
+    parser.add_argument(
+        "--steps", type=at_least(1), metavar="N", help="images: steps from noise (default: the sampler's)"
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Print each prompt with what follows it; the texts and the speed."""
+    """Make what this kind of model makes."""
     if args.settings:
         raise OneblockError("--set changes nothing here: a run keeps its configuration; leave it out")
-    from oneblock.decoding.generate import stream
-    from oneblock.machine.device import pick_device
-    from oneblock.runs.load import load, load_tokenizer
+    from oneblock.runs.load import load_config
 
-    model, tokenizer = load(args.run).to(pick_device()), load_tokenizer(args.run)
-    prompts = args.prompt or [""]
-    tokens, padding = side_by_side([encode(tokenizer, prompt) for prompt in prompts])
-    seed = secrets.randbelow(2**31) if args.seed is None else args.seed
-    columns = stream(
-        model,
-        tokens,
-        args.tokens,
-        temperature=args.temperature,
-        top_k=args.top_k,
-        top_p=args.top_p,
-        seed=seed,
-        padding=padding,
-        use_cache=not args.no_cache,
-        compile=args.compile,
-    )
-    clock = Clock(columns)
-    made = Texts(tokenizer, prompts, out=sys.stderr if args.json else sys.stdout)
-    try:
-        for ids_B in clock:
-            made.add(ids_B.tolist())
-    except KeyboardInterrupt:
-        columns.close()
-        say("\nstopped; this is what was made")
-    made.finish()
-    say(clock.words(seed))
-    prompt_tokens = int(tokens.numel() if padding is None else (~padding).sum())
-    return {
-        "text": made.texts[0] if len(prompts) == 1 else made.texts,
-        "tokens_per_second": clock.decoded_per_second(len(prompts)),
-        "prefill_tokens_per_second": clock.prefilled_per_second(prompt_tokens),
-        "tokens": clock.columns * len(prompts),
-        "seed": seed,
-    }
+    maker = MAKERS[type(load_config(args.run).model)]
+    known = frozenset().union(*(one.options for one in MAKERS.values()))
+    given = {name for name in known if getattr(args, name) is not None and getattr(args, name) is not False}
+    for name in sorted(given - maker.options):
+        takes = ", ".join(f"--{one.replace('_', '-')}" for one in sorted(maker.options))
+        raise OneblockError(f"--{name.replace('_', '-')} means nothing to {maker.what}; it takes {takes}")
+    made: dict[str, Any] = importlib.import_module(f"oneblock.cli.making.{maker.file}").make(args)
+    return made
 
 
-def encode(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """The prompt's ids; a new line's for an empty one."""
-    if prompt:
-        return [int(token) for token in tokenizer.encode(prompt)]
-    try:
-        return [int(token) for token in tokenizer.encode("\n")]
-    except OneblockError:
-        raise OneblockError(
-            "an empty prompt begins with a new line, and this run's tokenizer does not know that character; "
-            "give a --prompt with at least one it knows"
-        ) from None
-
-
-def side_by_side(rows: list[list[int]]) -> tuple[Tensor, Tensor | None]:
-    """Rows of ids as one tensor B × T with pads on the left, and the padding, or None."""
-    import torch
-
-    longest = max(map(len, rows))
-    tokens = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
-    padding = torch.tensor([[column < longest - len(row) for column in range(longest)] for row in rows])
-    return tokens, padding if padding.any() else None
-
-
-class Texts:
-    """Texts that grow token by token: a single one is printed as it grows, several at the end in turn."""
-
-    def __init__(self, tokenizer: Tokenizer, prompts: list[str], out: Any) -> None:
-        self.texts, self.out = list(prompts), out
-        self.decoders = [tokenizer.stream() for _ in prompts]
-        self._print(prompts[0] if len(prompts) == 1 else "")
-
-    def add(self, ids: list[int]) -> None:
-        """One more token for each."""
-        self._grow([decoder.push(token) for decoder, token in zip(self.decoders, ids, strict=True)])
-
-    def finish(self) -> None:
-        """Print what is left, with a heading for each text where there are several."""
-        self._grow([decoder.flush() for decoder in self.decoders])
-        if len(self.texts) == 1:
-            self._print("\n")
-        else:
-            for number, text in enumerate(self.texts, start=1):
-                self._print(f"--- {number} of {len(self.texts)} ---\n{text}\n")
-
-    def _grow(self, pieces: list[str]) -> None:
-        self.texts = [text + piece for text, piece in zip(self.texts, pieces, strict=True)]
-        if len(self.texts) == 1:
-            self._print(pieces[0])
-
-    def _print(self, text: str) -> None:
-        if text:
-            self.out.write(text)
-            self.out.flush()
-
-
-class Clock:
-    """Passes columns of tokens on and measures how long they took to make, printing and waiting left out.
-
-    The first column's time is the prefill's; the others' is decoding.
-    """
-
-    def __init__(self, columns: Iterator[Any]) -> None:
-        self._columns, self.columns = columns, 0
-        self.prefill_seconds = self.decode_seconds = 0.0
-
-    def __iter__(self) -> Iterator[Any]:
-        while True:
-            begin = time.perf_counter()
-            ids_B = next(self._columns, None)
-            if ids_B is None:
-                return
-            seconds = time.perf_counter() - begin
-            if self.columns == 0:
-                self.prefill_seconds = seconds
-            else:
-                self.decode_seconds += seconds
-            self.columns += 1
-            yield ids_B
-
-    def prefilled_per_second(self, tokens: int) -> float | None:
-        """Prompt tokens a second, up to the first new token."""
-        return tokens / self.prefill_seconds if self.prefill_seconds else None
-
-    def decoded_per_second(self, rows: int) -> float | None:
-        """New tokens a second over all rows, after the first of each; None where there was only that one."""
-        return rows * (self.columns - 1) / self.decode_seconds if self.decode_seconds else None
-
-    def words(self, seed: int) -> str:
-        """One line for a person."""
-        decoded = self.decoded_per_second(1)
-        speed = "" if decoded is None else f", {decoded:.0f} a second in each text"
-        return f"{self.columns} tokens{speed}, --seed {seed}"
-
-
-VERB = Verb(name="generate", summary="stream text from a run", options=options, run=run)
+VERB = Verb(
+    name="generate", summary="make something with a run's model: text, phonemes, images", options=options, run=run
+)

@@ -14,7 +14,7 @@ from oneblock.config.errors import OneblockError
 
 VERBS = {
     "train": "train a model and show how it goes",
-    "generate": "stream text from a run",
+    "generate": "make something with a run's model: text, phonemes, images",
     "show": "draw a model: dataflow, formula, parameters, FLOPs, cache",
     "bench": "measure speed against peers and against this machine's limits",
 }

@@ -150,10 +150,13 @@ def _words(result: dict[str, Any], try_it: str) -> None:
         )
         return
     say(
-        f"validation loss {result['val_loss']:.4f} (perplexity {result['val_perplexity']:.3f}), whole split, "
+        f"validation loss {result['val_loss']:.4f}{_perplexity(result['val_perplexity'])}, whole split, "
         f"{result['kept_weights']} weights of step {result['kept_step']}\n"
-        f"training loss   {result['train_loss']:.4f} (perplexity {result['train_perplexity']:.3f})"
+        f"training loss   {result['train_loss']:.4f}{_perplexity(result['train_perplexity'])}"
     )
+    for name, value in result.items():
+        if name.endswith(("_accuracy", "_rate")) and _is_number(value):
+            say(f"{name.replace('_', ' ')}: {value:.2%}")
     taken = f"{result['steps']} steps, {result['tokens']:,} tokens in {result['seconds']:.0f} s"
     if result["tokens_per_second"]:
         speed = f"{result['tokens_per_second']:,.0f} tokens/s, {result['peak_share']:.0%} of this machine's matrix peak"
@@ -161,6 +164,10 @@ def _words(result: dict[str, Any], try_it: str) -> None:
     else:
         say(f"{taken}; all steps were taken before, to go further: {go_on} --steps N")
     say(f"report: {result['run']}/report.html\nnext:   {try_it}")
+
+
+def _perplexity(value: float | None) -> str:
+    return "" if value is None else f" (perplexity {value:.3f})"
 
 
 def _is_number(value: float | None) -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from oneblock.config.config import Config
 from oneblock.config.errors import OneblockError
-from oneblock.config.recipe import WSD, Constant, Cosine, Schedule
+from oneblock.nn.experts.balance import balance
 from oneblock.runs.checkpoint import load_checkpoint, prune, save_checkpoint
 from oneblock.runs.folder import Run
 from oneblock.runs.metrics import MetricsLog
@@ -32,17 +32,6 @@ WARM_STEPS, MEASURED_STEPS = 5, 15
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
 Stop = Callable[[], bool]
-
-
-def rate_factor(option: Schedule, step: int, total: int) -> float:
-    """The learning rate of a step as a share of the full one."""
-    match option:
-        case Constant():
-            return schedule.constant(step, total, option.warmup)
-        case Cosine():
-            return schedule.cosine(step, total, option.warmup, option.final)
-        case WSD():
-            return schedule.wsd(step, total, option.warmup, option.decay, option.final, option.shape)
 
 
 class Loop:
@@ -114,7 +103,7 @@ class Loop:
     def _step(self) -> bool:
         parts, count, recipe = self.parts, self.parts.count, self.recipe
         total = parts.horizon.steps if parts.horizon else 10**9
-        factor = rate_factor(recipe.schedule, count.step, total)
+        factor = schedule.factor(recipe.schedule, count.step, total)
         parts.optimizer.set_lr_factor(factor)
         batch = self.batch(count.step)
         parts.optimizer.zero_grad()
@@ -132,12 +121,28 @@ class Loop:
             self.tell("skip", reason=parts.guard.reason, loss=loss, grad_norm=grad_norm)
             return True
         parts.optimizer.step()
+        self._balance()
         if parts.average is not None:
             parts.average.update()
         count.tokens += self.task.tokens_a_step
         count.seconds = self.seconds
         self.tell("step", loss=loss, grad_norm=grad_norm, rate_factor=factor, tokens=count.tokens)
         return True
+
+    def _balance(self) -> None:
+        """Mixtures of experts without a balancing loss move their biases by the loads of all processes."""
+        records = self.gradients.records
+        for record in records:
+            for layer in record.layers:
+                self.processes.sum(layer.load.detach())
+        balance(self.parts.model, *records)
+
+    def _tell_experts(self) -> None:
+        """Load, drops and the router's entropy of every mixture, of the last batch."""
+        records = self.gradients.records
+        if records:
+            told = [{name: value.tolist() for name, value in record.statistics().items()} for record in records]
+            self.tell("experts", layers=told[-1])
 
     def batch(self, step: int) -> tuple[torch.Tensor, ...]:
         """This process's rows of a step's batch.
@@ -182,7 +187,7 @@ class Loop:
             step_seconds=step_seconds,
             evaluation_seconds=held_out * one_pass,
             # At the end: once more both, and an excerpt of the training split, in full precision.
-            last_seconds=(held_out + 3 * 3 * validation) * one_pass,
+            last_seconds=(held_out + 3 * 3 * validation) * one_pass + self.task.measures_cost() * step_seconds,
         )
         # The clocks of several processes differ.
         self.parts.horizon = self.processes.agree(horizon)
@@ -195,6 +200,7 @@ class Loop:
             return
         last = step >= horizon.steps
         if step % horizon.evaluate_every == 0 or last:
+            self._tell_experts()
             self.evaluate()
         if self.sample is not None and (step % horizon.sample_every == 0 or last):
             self.tell("sample", text=self._sampled(self.sample))

@@ -7,6 +7,8 @@ from torch import nn
 
 from oneblock.config.recipe import AdamW, Muon, Optimizer
 from oneblock.nn.attention import Attention
+from oneblock.nn.cross_attention import CrossAttention
+from oneblock.nn.experts.router import Router
 from oneblock.nn.position import Learned, T5Bias
 from oneblock.train.muon import Muon as MuonOptimizer
 from oneblock.train.optimizers import OptimizerSet, adamw, decay_groups, hidden_matrices
@@ -22,7 +24,9 @@ def make_optimizer(model: nn.Module, option: Optimizer) -> OptimizerSet:
     """AdamW on everything, or Muon on the blocks' matrices and AdamW on the rest."""
     if isinstance(option, AdamW):
         return OptimizerSet(_adamw(model, list(model.named_parameters()), option))
-    outside = tables(model) | {id(p) for name, p in model.named_parameters() if not name.startswith("blocks.")}
+    inside = [(name, p) for name, p in model.named_parameters() if "blocks." in name]
+    routers = {id(module.weight) for module in model.modules() if isinstance(module, Router)}
+    outside = tables(model) | routers | {id(p) for p in model.parameters()} - {id(p) for _, p in inside}
     hidden, rest = hidden_matrices(model.named_parameters(), outside)
     optimizers: list[torch.optim.Optimizer] = [_muon(model, hidden, option)]
     if rest:
@@ -45,6 +49,8 @@ def _muon(model: nn.Module, hidden: list[tuple[str, nn.Parameter]], option: Muon
     splits = {}
     if option.split_qkv:
         splits = {m.qkv.weight: m.sizes for m in model.modules() if isinstance(m, Attention)}
+        pairs = [m.key_value.weight for m in model.modules() if isinstance(m, CrossAttention)]
+        splits |= {weight: [len(weight) // 2] * 2 for weight in pairs}
     return MuonOptimizer(
         hidden,
         lr=option.learning_rate,

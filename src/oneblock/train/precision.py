@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from oneblock.nn.experts.router import Router
 from oneblock.nn.norm import NORMS
 
 
@@ -39,8 +40,8 @@ class InPrecision(nn.Module):
 
 
 def _rounded(model: nn.Module) -> Iterator[str]:
-    """The parameters that are rounded: all but the norms', whose arithmetic is float32."""
+    """The parameters that are rounded: all but the norms' and routers', whose arithmetic is float32."""
     for prefix, module in model.named_modules():
-        if not isinstance(module, tuple(NORMS.values())):
+        if not isinstance(module, (*NORMS.values(), Router)):
             for name, _ in module.named_parameters(recurse=False):
                 yield f"{prefix}.{name}".lstrip(".")

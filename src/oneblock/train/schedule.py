@@ -10,8 +10,20 @@ from __future__ import annotations
 import math
 
 from oneblock.config.errors import ConfigError
+from oneblock.config.recipe import WSD, Constant, Cosine, Schedule
 
 _SHAPES = ("linear", "one-minus-sqrt")
+
+
+def factor(option: Schedule, step: int, total: int) -> float:
+    """The learning rate of a step as a share of the full one."""
+    match option:
+        case Constant():
+            return constant(step, total, option.warmup)
+        case Cosine():
+            return cosine(step, total, option.warmup, option.final)
+        case WSD():
+            return wsd(step, total, option.warmup, option.decay, option.final, option.shape)
 
 
 def constant(step: int, total: int, warmup: int = 0) -> float:

@@ -214,8 +214,8 @@ class Session:
         return {
             **losses,
             **measures,
-            "val_perplexity": _exp(losses["val_loss"]),
-            "train_perplexity": _exp(losses["train_loss"]),
+            "val_perplexity": _exp(losses["val_loss"]) if self.task.has_perplexity else None,
+            "train_perplexity": _exp(losses["train_loss"]) if self.task.has_perplexity else None,
             "kept_step": kept.step if kept else None,
             "kept_weights": ("averaged" if kept.averaged else "plain") if kept else None,
             "selection_loss": kept.selection_loss if kept and math.isfinite(kept.selection_loss) else None,

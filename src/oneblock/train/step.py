@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from oneblock.config.recipe import Recipe
+from oneblock.nn.experts.mixture import Mixture
+from oneblock.nn.record import Record
 from oneblock.train.loss import cross_entropy
 from oneblock.train.precision import InPrecision
 from oneblock.train.processes import Processes
@@ -37,7 +40,8 @@ class Gradients:
     Each piece's mean loss is weighted by its share of the targets, so that the gradient is that of the whole batch.
     Randomness (dropout, input noise) is a function of (seed, step, piece). `loss(forward, *batch)` is the mean over
     `num_targets(*batch)` targets, `forward` the model in `precision`. Of several processes each takes its own rows, and
-    PyTorch's DistributedDataParallel adds the gradients up.
+    PyTorch's DistributedDataParallel adds the gradients up. `records` holds what mixtures of experts told of the last
+    batch, a record for each piece; their auxiliary losses are part of the loss.
     """
 
     def __init__(
@@ -57,15 +61,23 @@ class Gradients:
         self.forward, self.task_loss, self.num_targets = InPrecision(model, precision), loss, num_targets
         self.device = next(model.parameters()).device
         self.processes = processes
+        self.mixed = any(isinstance(module, Mixture) for module in model.modules())
+        self.records: list[Record] = []
         self.loss: Loss = self._loss
         self.together = Together(self) if processes.world > 1 else None
         self.compile_seconds = 0.0
 
     def _loss(self, *batch: Tensor) -> Tensor:
-        return self.task_loss(self.forward, *batch)
+        if not self.mixed:
+            return self.task_loss(self.forward, *batch)
+        record = Record()
+        loss = self.task_loss(functools.partial(self.forward, record=record), *batch)
+        self.records.append(record)
+        return loss + record.loss()
 
     def __call__(self, *batch: Tensor, step: int) -> Tensor:
         """The mean loss over all targets, those of other processes too; gradients are added to what is there."""
+        self.records.clear()
         count = torch.tensor(self.num_targets(*batch), device=self.device)
         whole = int(self.processes.sum(count))
         total = torch.zeros((), device=self.device)
@@ -105,7 +117,7 @@ class Gradients:
             return False
         finally:
             self.compile_seconds = time.perf_counter() - began
-        if not error < GRADIENT_TOLERANCE:
+        if not error < (ROUTED_TOLERANCE if self.mixed else GRADIENT_TOLERANCE):
             tell("compiling", words=f"compiled gradients are off by {error:.2g}; going on without compiling")
             return False
         self.loss = compiled
@@ -137,6 +149,9 @@ class Together(nn.Module):
 
 GRADIENT_TOLERANCE = 0.05
 """Largest relative error of one parameter's compiled gradient: bfloat16 rounds to 0.4 %, and layers add up."""
+
+ROUTED_TOLERANCE = 0.5
+"""The same with experts: rounding sends some tokens elsewhere, and a small expert's gradient is that of few tokens."""
 
 LONG_ENOUGH = {"minutes": 4.0, "steps": 1500}
 """Compiling pays from here on."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from oneblock.config.config import Config
+from oneblock.config.objective import Denoise
 from oneblock.inspect.statistics import parameters
 from oneblock.train.report.curves import smoothing_window
 from oneblock.train.report.history import History
@@ -51,11 +52,27 @@ def _validation(history: History, result: Mapping[str, Any], data: Mapping[str, 
     step = kept_step(history, result)
     chosen = "chosen on the selection split" if result.get("selection_loss") is not None else "the last ones"
     averaged = result.get("kept_weights") or ("averaged" if kept and kept.get("averaged") else "plain")
-    return [
+    figures = [
         Figure("Validation loss", number(loss, 4), remark),
-        Figure("Perplexity", number(perplexity(loss), 3), "e to the validation loss"),
-        Figure(f"Bits per {unit}", number(bits, 3), "" if per_character else "characters per token not known"),
         Figure("Kept step", f"{step:,}" if step else "–", f"{averaged} weights, {chosen}"),
+        *_measures(result),
+    ]
+    if not isinstance(config.recipe.objective, Denoise):
+        remark = "" if per_character else "characters per token not known"
+        figures[1:1] = [
+            Figure("Perplexity", number(perplexity(loss), 3), "e to the validation loss"),
+            Figure(f"Bits per {unit}", number(bits, 3), remark),
+        ]
+    return figures
+
+
+def _measures(result: Mapping[str, Any]) -> list[Figure]:
+    """What the objective is judged by besides its loss."""
+    found = {name: value for name, value in result.items() if name.endswith(("_accuracy", "_rate"))}
+    return [
+        Figure(name.replace("_", " ").capitalize(), f"{100 * value:.2f} %", "kept weights, validation split")
+        for name, value in found.items()
+        if value is not None
     ]
 
 
@@ -68,7 +85,8 @@ def kept_step(history: History, result: Mapping[str, Any]) -> int | None:
 def _training(history: History, result: Mapping[str, Any]) -> list[Figure]:
     if result.get("train_loss") is not None:
         loss = result["train_loss"]
-        remark = f"kept weights, long excerpts; perplexity {number(perplexity(loss), 3)}"
+        known = result.get("train_perplexity")
+        remark = "kept weights, long excerpts" + (f"; perplexity {number(known, 3)}" if known else "")
         return [Figure("Training loss", number(loss, 4), remark)]
     if not history.steps:
         return [Figure("Training loss", "–", "no step yet")]

@@ -10,6 +10,8 @@ from typing import Any
 
 import oneblock
 from oneblock.config.config import Config
+from oneblock.config.dit import DiT
+from oneblock.config.encoder_decoder import EncoderDecoder
 from oneblock.config.presets import PRESETS
 from oneblock.config.serial import diff, to_dict
 from oneblock.inspect.formula import formula_text
@@ -204,7 +206,7 @@ def _origin(run: Run, config: Config, history: History, data: Mapping[str, Any])
     rows = [
         ("data", data.get("origin") or start.get("data")),
         ("SHA-256 of the data", data.get("sha256")),
-        ("tokenizer", f"{config.recipe.tokenizer}, {config.model.vocab_size:,} tokens"),
+        _alphabet(config),
         ("accelerator", machine.get("accelerator")),
         ("processor", machine.get("processor")),
         ("cores, threads", f"{machine['cores']}, {machine['threads']}" if "threads" in machine else None),
@@ -223,3 +225,15 @@ def _details(summary: str, *children: object) -> Markup:
 
 def _value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _alphabet(config: Config) -> tuple[str, str]:
+    """What the model reads."""
+    match config.model:
+        case DiT() as model:
+            height, width = model.sides
+            return "images", f"{height} × {width}, {model.channels} channel(s), in patches of {model.patch}"
+        case EncoderDecoder() as model:
+            return "tokens", f"{model.source_vocab:,} of the source, {model.target_vocab:,} of the target"
+        case model:
+            return "tokenizer", f"{config.recipe.tokenizer}, {model.vocab_size:,} tokens"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from oneblock.config.config import Config
+from oneblock.config.decoder import Decoder
 from oneblock.data.batches import sample_batch
 from oneblock.data.corpus import Corpus, prepare
 from oneblock.data.text import locate
@@ -37,6 +38,7 @@ class NextTokenTask(Task):
     def begin(cls, config: Config) -> tuple[Config, Self]:
         corpus = prepare(config.recipe.data, config.recipe.tokenizer)
         corpus.check(config.model.context)
+        assert isinstance(config.model, Decoder)
         config = replace(config, model=replace(config.model, vocab_size=corpus.tokenizer.vocab_size))
         return config, cls(config, corpus)
 

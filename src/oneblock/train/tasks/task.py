@@ -31,6 +31,8 @@ class Task(ABC):
     files: dict[str, Any]
     measure_names: ClassVar[tuple[str, ...]] = ()
     """What `measures` gives besides the loss."""
+    has_perplexity: ClassVar[bool] = True
+    """Whether the loss is nats for each of something, so that e to its power means something."""
 
     @classmethod
     @abstractmethod
@@ -67,6 +69,10 @@ class Task(ABC):
     def loss_on(self, model: nn.Module, split: str, precision: torch.dtype) -> float:
         """The mean loss over a whole split (of the training split, as much as the validation split has)."""
 
+    def measures_cost(self) -> float:
+        """About how many steps' time `measures` takes, for a run of so many minutes to end in time."""
+        return 0.0
+
     def measures(self, model: nn.Module) -> dict[str, float]:
         """What else says how good a trained model is, on the whole validation split."""
         return {}
@@ -82,4 +88,5 @@ class Task(ABC):
 
 def on_device(arrays: Arrays, device: torch.device) -> tuple[Tensor, ...]:
     """The arrays as tensors."""
-    return tuple(torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True) for array in arrays)
+    whole = (np.require(array, requirements=["C", "W"]) for array in arrays)
+    return tuple(torch.from_numpy(array).to(device, non_blocking=True) for array in whole)

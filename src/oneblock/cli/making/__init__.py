@@ -1,0 +1,1 @@
+"""What `oneblock generate` makes: one file for each kind of model."""
