@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -173,8 +174,8 @@ class Loop:
 
     def _measure_horizon(self) -> None:
         assert self.recipe.minutes is not None
-        timed = sorted(self.steps_timed[WARM_STEPS:])
-        step_seconds = sum(timed) / len(timed)
+        # The median: one step of a new shape may have waited for the compiler.
+        step_seconds = statistics.median(self.steps_timed[WARM_STEPS:])
         began = time.perf_counter()
         self.loss_on("selection")
         selection, validation = self.task.size("selection"), self.task.size("validation")

@@ -113,3 +113,14 @@ def test_an_objective_of_another_model_is_refused(tiny):
     with pytest.raises(ConfigError, match="objective"):
         Config(model=tiny("masked").model, recipe=nano().recipe)
     assert isinstance(nano().recipe.objective, NextToken) and isinstance(tiny("pairs").recipe.objective, Pairs)
+
+
+def test_pairs_are_never_wider_than_their_contexts(tiny, data):
+    """The longest source has 11 letters, the context's size; widths are rounded up to 16 and cut."""
+    with data["pairs"].open("a") as file:
+        file.writelines(f"{'abcdefghab'}{letter}\tA\n" for letter in "abcdefgh")
+    config, task = session.TASKS[Pairs].begin(tiny("pairs", batch_size=200))
+    batch = task.batch(0, 0, whole=False)
+    assert batch[0].shape == batch[1].shape == (200, 11) and all(side.shape[1] <= 11 for side in batch[2:])
+    model = session.build(config, seed=1)
+    assert task.loss_on(model, "train", torch.float32) > 0

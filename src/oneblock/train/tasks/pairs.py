@@ -14,7 +14,7 @@ from oneblock.config.encoder_decoder import EncoderDecoder
 from oneblock.config.objective import Pairs
 from oneblock.data.error_rate import error_rate
 from oneblock.data.errors import DataError
-from oneblock.data.pair_batches import PairSplit, evaluation_pairs, pad_rows, sample_pairs
+from oneblock.data.pair_batches import PairBatch, PairSplit, evaluation_pairs, pad_rows, sample_pairs
 from oneblock.data.pairs import PairCorpus, load_pairs
 from oneblock.data.symbols import END, PAD, START
 from oneblock.decoding.translate import translate
@@ -38,7 +38,7 @@ class PairsTask(Task):
         objective, option = config.recipe.objective, config.model
         assert isinstance(objective, Pairs) and isinstance(option, EncoderDecoder)
         self.corpus, self.batch_size, self.smoothing = corpus, config.recipe.batch_size, objective.label_smoothing
-        self.target_context = option.decoder.context
+        self.contexts = option.encoder.context, option.decoder.context
         self.name, self.origin, self.sha256 = corpus.name, corpus.origin, corpus.sha256
         self.files = {
             "source_tokenizer.json": corpus.source_tokenizer.to_dict(),
@@ -86,9 +86,14 @@ class PairsTask(Task):
 
     def batch(self, step: int, seed: int, whole: bool) -> Arrays:
         # The selection split is for choosing and too small to be worth learning.
-        return tuple(
+        return self._within(
             sample_pairs(self.corpus.train, seed=seed, step=step, batch_size=self.batch_size, multiple_of=WIDTHS)
         )
+
+    def _within(self, batch: PairBatch) -> Arrays:
+        """Rounding widths up must not go beyond a context; what is cut off is padding."""
+        source, target = self.contexts
+        return (*(side[:, :source] for side in batch[:2]), *(side[:, :target] for side in batch[2:]))
 
     def loss(self, forward: Forward, *batch: Tensor) -> Tensor:
         source_BS, padding_BS, inputs_BT, targets_BT, valid_BT = batch
@@ -109,7 +114,7 @@ class PairsTask(Task):
         model.eval()
         try:
             for batch, _ in evaluation_pairs(chosen, 128, multiple_of=WIDTHS):
-                source_BS, padding_BS, inputs_BT, targets_BT, valid_BT = on_device(tuple(batch), device)
+                source_BS, padding_BS, inputs_BT, targets_BT, valid_BT = on_device(self._within(batch), device)
                 valid = int(valid_BT.sum())
                 logits_BTV = forward(source_BS, inputs_BT, padding_BS)
                 total += float(cross_entropy(logits_BTV, targets_BT, valid_BT)) * valid
@@ -161,7 +166,7 @@ class PairsTask(Task):
                 source_BS,
                 start=START,
                 stop=END,
-                max_new_tokens=self.target_context,
+                max_new_tokens=self.contexts[1],
                 padding=source_BS == PAD,
             )
             for source, one in zip(part, made, strict=True):
