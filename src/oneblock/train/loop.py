@@ -139,11 +139,11 @@ class Loop:
         balance(self.parts.model, *records)
 
     def _tell_experts(self) -> None:
-        """Load, drops and the router's entropy of every mixture, of the last batch."""
+        """Load, drops and the router's entropy of every mixture, of the last batch's last piece."""
         records = self.gradients.records
         if records:
-            told = [{name: value.tolist() for name, value in record.statistics().items()} for record in records]
-            self.tell("experts", layers=told[-1])
+            told = {name: value.tolist() for name, value in records[-1].statistics().items()}
+            self.tell("experts", layers=told)
 
     def batch(self, step: int) -> tuple[torch.Tensor, ...]:
         """This process's rows of a step's batch.

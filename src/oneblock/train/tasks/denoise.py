@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -16,11 +17,10 @@ from oneblock.data.images import ImageSet, ImageSplit, load_images, sample_image
 from oneblock.decoding.diffusion import draw
 from oneblock.inspect.classifier import accuracy, train_classifier
 from oneblock.models.diffusion import from_pixels, make_process, to_pixels
-from oneblock.runs.errors import RunError
 from oneblock.runs.folder import Run
 from oneblock.train.precision import InPrecision
 from oneblock.train.seeds import step_seed
-from oneblock.train.tasks.task import Arrays, Forward, Task, on_device
+from oneblock.train.tasks.task import Arrays, Forward, Task, check_unchanged, on_device
 
 SAMPLES_A_CLASS = 50
 GUIDANCE = 2.0
@@ -68,12 +68,8 @@ class DenoiseTask(Task):
 
     @classmethod
     def reopen(cls, config: Config, run: Run) -> Self:
-        images, before = load_images(config.recipe.data), run.read_json("data.json")["sha256"]
-        if images.sha256 != before:
-            raise RunError(
-                f"the images have changed since the run began (SHA-256 {before[:12]}… then, {images.sha256[:12]}… now: "
-                f"{images.origin}); bring back the old ones, or start a new run"
-            )
+        images = load_images(config.recipe.data)
+        check_unchanged(run, images.sha256, images.origin)
         return cls(config, images)
 
     @property
@@ -164,7 +160,7 @@ class DenoiseTask(Task):
     def _guidance(self) -> float:
         return GUIDANCE if self.model_config.num_classes is not None and self.model_config.class_dropout else 1.0
 
-    @property
+    @functools.cached_property
     def _whole(self) -> ImageSplit:
         parts = self.images.train, self.images.selection
         return ImageSplit(

@@ -17,11 +17,10 @@ from oneblock.data.corpus import Corpus, prepare
 from oneblock.data.text import locate
 from oneblock.data.tokenizer import tokenizer_from_dict
 from oneblock.decoding.generate import generate
-from oneblock.runs.errors import RunError
 from oneblock.runs.folder import Run
 from oneblock.train.evaluate import evaluate, excerpts
 from oneblock.train.loss import cross_entropy
-from oneblock.train.tasks.task import Arrays, Forward, Task
+from oneblock.train.tasks.task import Arrays, Forward, Task, check_unchanged
 
 SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 200, 0.8
 
@@ -96,11 +95,6 @@ def corpus_files(corpus: Corpus) -> dict[str, Any]:
 def reopened_corpus(config: Config, run: Run) -> Corpus:
     """The text of a run that was begun, with the run's tokenizer; RunError where the text has changed."""
     # Before the text is read: its tokenizer may not even know a changed one's characters.
-    found, before = locate(config.recipe.data), run.read_json("data.json")["sha256"]
-    now = found.sha256()
-    if now != before:
-        raise RunError(
-            f"the data has changed since the run began (SHA-256 {before[:12]}… then, {now[:12]}… now: "
-            f"{found.origin}); bring back the old text, or start a new run"
-        )
+    found = locate(config.recipe.data)
+    check_unchanged(run, found.sha256(), found.origin)
     return prepare(config.recipe.data, tokenizer_from_dict(run.read_json("tokenizer.json")))

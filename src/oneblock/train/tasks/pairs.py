@@ -18,11 +18,10 @@ from oneblock.data.pair_batches import PairBatch, PairSplit, evaluation_pairs, p
 from oneblock.data.pairs import PairCorpus, load_pairs
 from oneblock.data.symbols import END, PAD, START
 from oneblock.decoding.translate import translate
-from oneblock.runs.errors import RunError
 from oneblock.runs.folder import Run
 from oneblock.train.loss import cross_entropy
 from oneblock.train.precision import InPrecision
-from oneblock.train.tasks.task import Arrays, Forward, Task, on_device
+from oneblock.train.tasks.task import Arrays, Forward, Task, check_unchanged, on_device
 
 WIDTHS = 8
 """Batches are as wide as a multiple of this: few widths are few compilations."""
@@ -67,12 +66,8 @@ class PairsTask(Task):
 
     @classmethod
     def reopen(cls, config: Config, run: Run) -> Self:
-        corpus, before = load_pairs(config.recipe.data), run.read_json("data.json")["sha256"]
-        if corpus.sha256 != before:
-            raise RunError(
-                f"the pairs have changed since the run began (SHA-256 {before[:12]}… then, {corpus.sha256[:12]}… now: "
-                f"{corpus.origin}); bring back the old ones, or start a new run"
-            )
+        corpus = load_pairs(config.recipe.data)
+        check_unchanged(run, corpus.sha256, corpus.origin)
         return cls(config, corpus)
 
     @property

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from oneblock.config.config import Config
+from oneblock.runs.errors import RunError
 from oneblock.runs.folder import Run
 
 Arrays = tuple[npt.NDArray[Any], ...]
@@ -84,6 +85,16 @@ class Task(ABC):
     @abstractmethod
     def sample(self, model: nn.Module) -> str:
         """Something the model makes, for a person to look at; always from the same seed."""
+
+
+def check_unchanged(run: Run, now: str, origin: str) -> None:
+    """RunError where the data's SHA-256 is not what it was when the run began."""
+    before = run.read_json("data.json")["sha256"]
+    if now != before:
+        raise RunError(
+            f"the data has changed since the run began (SHA-256 {before[:12]}… then, {now[:12]}… now: "
+            f"{origin}); bring back what it was, or start a new run"
+        )
 
 
 def on_device(arrays: Arrays, device: torch.device) -> tuple[Tensor, ...]:
