@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Self
@@ -14,21 +13,20 @@ from torch import Tensor, nn
 from oneblock.config.config import Config
 from oneblock.config.encoder import Encoder
 from oneblock.config.objective import Masked
-from oneblock.data.corpus import Corpus, prepare
+from oneblock.data.corpus import Corpus
 from oneblock.data.masking import MaskedBatch, evaluation_masked, sample_masked
 from oneblock.data.ngram import TwoSided
-from oneblock.runs.folder import Run
 from oneblock.train.evaluate import excerpts
 from oneblock.train.loss import cross_entropy
 from oneblock.train.precision import InPrecision
-from oneblock.train.tasks.next_token import corpus_files, reopened_corpus
-from oneblock.train.tasks.task import Arrays, Forward, Task, on_device
+from oneblock.train.tasks.task import Arrays, Forward, on_device
+from oneblock.train.tasks.text import TextTask
 
 NEIGHBOURS = 2
 """On each side, of the count-based model that a trained one is held against."""
 
 
-class MaskedTask(Task):
+class MaskedTask(TextTask):
     """Windows of a text with some tokens to be told (Devlin et al. 2019). The mask is the id behind the tokenizer's."""
 
     measure_names: ClassVar[tuple[str, ...]] = ("masked_accuracy", "baseline_accuracy")
@@ -36,34 +34,20 @@ class MaskedTask(Task):
     def __init__(self, config: Config, corpus: Corpus) -> None:
         objective = config.recipe.objective
         assert isinstance(objective, Masked)
-        self.corpus, self.context, self.batch_size = corpus, config.model.context, config.recipe.batch_size
+        super().__init__(config, corpus)
         self.objective = objective
         self.mask_id = self.vocab_size = corpus.tokenizer.vocab_size
-        self.name, self.origin, self.sha256 = corpus.name, corpus.origin, corpus.sha256
-        self.files = corpus_files(corpus)
 
     @classmethod
     def begin(cls, config: Config) -> tuple[Config, Self]:
-        corpus = prepare(config.recipe.data, config.recipe.tokenizer)
-        corpus.check(config.model.context)
+        corpus = cls.read(config)
         assert isinstance(config.model, Encoder)
         config = replace(config, model=replace(config.model, vocab_size=corpus.tokenizer.vocab_size + 1))
         return config, cls(config, corpus)
 
-    @classmethod
-    def reopen(cls, config: Config, run: Run) -> Self:
-        return cls(config, reopened_corpus(config, run))
-
-    @property
-    def tokens_a_step(self) -> int:
-        return self.batch_size * self.context
-
-    def size(self, split: str) -> int:
-        return len(self.corpus.splits[split])
-
     def batch(self, step: int, seed: int, whole: bool) -> Arrays:
         made = sample_masked(
-            self._whole if whole else self.corpus.train,
+            self.whole if whole else self.corpus.train,
             seed=seed,
             step=step,
             batch_size=self.batch_size,
@@ -98,7 +82,7 @@ class MaskedTask(Task):
         baseline_accuracy: the same by counting, the likeliest token between two neighbours on the left and two on the
         right, from the same training split and at the same places.
         """
-        counted = TwoSided(self._whole, self.vocab_size, left=NEIGHBOURS, right=NEIGHBOURS)
+        counted = TwoSided(self.whole, self.vocab_size, left=NEIGHBOURS, right=NEIGHBOURS)
         right, by_counting, count = 0, 0, 0
         for logits_BTV, batch, padding in self._told(model, "validation", torch.float32):
             told = logits_BTV[..., : self.vocab_size].argmax(-1).cpu().numpy()
@@ -142,7 +126,3 @@ class MaskedTask(Task):
                     yield forward(inputs_BT, padding_BT if padding.any() else None), batch, padding
         finally:
             model.train(was_training)
-
-    @functools.cached_property
-    def _whole(self) -> Any:
-        return np.concatenate([self.corpus.train, self.corpus.selection])
