@@ -1,12 +1,14 @@
 """Which rivals are there, how they are run, and what they cannot express."""
 
+from dataclasses import replace
+
 import pytest
 
 from oneblock.bench import rivals
-from oneblock.bench.job import BenchError, without_dropout
+from oneblock.bench.job import BenchError, without_chance
 from oneblock.config import override, presets
 
-PLAIN = without_dropout(presets.preset("nano"))
+PLAIN = without_chance(presets.preset("nano"))
 NANO = PLAIN.model
 
 
@@ -88,6 +90,20 @@ def test_every_dropout_is_turned_off():
     )
     with pytest.raises(BenchError, match="dropout"):
         rivals.check_expressible(rivals.HF, wet.model)
-    dry = without_dropout(wet).model
+    dry = without_chance(wet).model
     rivals.check_expressible(rivals.HF, dry)
     assert {dry.blocks[0].only(name).dropout for name in ("attention", "feed_forward")} == {0}
+
+
+def test_nothing_random_is_left_of_experts():
+    for name in ("switch-nano", "gshard-nano"):
+        mixture = without_chance(presets.preset(name)).model.blocks[1].feed_forward
+        assert mixture.jitter == 0 and not getattr(mixture, "random_second", False)
+
+
+@pytest.mark.parametrize("kind", ["train", "generate"])
+def test_another_preset_is_raced_in_our_own_ways(kind):
+    assert rivals.resolve("switch-nano") == ("switch-nano", None)
+    rivals.check_expressible("switch-nano", override(PLAIN, "block.placement=peri").model)
+    arms, ours = rivals.rival_arms("switch-nano", kind, "cpu"), rivals.our_arms(kind)
+    assert [replace(arm, rival=rivals.OURS) for arm in arms] == ours and {arm.rival for arm in arms} == {"switch-nano"}

@@ -8,7 +8,7 @@ import torch
 
 from oneblock.bench import measure as measuring
 from oneblock.bench import ours, worker
-from oneblock.bench.job import Arm, BenchError, Job, job_from_dict, without_dropout
+from oneblock.bench.job import Arm, BenchError, Job, job_from_dict, without_chance
 from oneblock.bench.measure import measure
 from oneblock.config import override, presets
 
@@ -51,7 +51,7 @@ class GPT(nn.Module):
 
 def tiny(kind="train", path=None):
     config = override(
-        without_dropout(presets.preset("nano")),
+        without_chance(presets.preset("nano")),
         "vocab_size=61",
         "width=64",
         "num_layers=2",
@@ -86,6 +86,25 @@ def test_our_training_step_is_timed_and_proved(precision):
     turn = one.turn(0.01)
     assert turn["steps"] >= 2
     assert turn["tokens_per_second"] == pytest.approx(turn["steps"] * 3 * 23 / turn["seconds"])
+
+
+def test_another_preset_does_the_same_work_by_the_same_recipe():
+    job = replace(tiny(), config=override(tiny().config, "recipe.optimizer=adamw", "recipe.precision=float32"))
+    other = job.of("switch-nano")
+    assert other.model.blocks[1].feed_forward.num_experts == 8 and other.config.recipe == job.config.recipe
+    assert (other.model.context, other.model.vocab_size, other.batch) == (23, 61, 3)
+    assert job.of("hf") is job
+
+
+@pytest.mark.parametrize("experts", ["switch", "gshard", "top_k"])
+def test_a_mixture_is_proved_with_its_auxiliary_losses(experts):
+    settings = (f"block.feed_forward={experts}", "block.feed_forward.num_experts=3", "recipe.precision=float32")
+    # In one group of the whole batch the reference, a few rows at a time, would be another sum.
+    sizes = () if experts == "top_k" else ("block.feed_forward.group_size=23",)
+    config = without_chance(override(tiny().config, *settings, *sizes))
+    how = {"rival": "oneblock", "name": "eager", "precision": "compute", "options": {"keep_memory": False}}
+    _, facts = prepared(replace(tiny(), config=config), **how)
+    assert facts["gradient_error"] < 1e-4
 
 
 def test_a_step_trains(monkeypatch):

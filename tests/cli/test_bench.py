@@ -80,7 +80,7 @@ def test_what_is_wrong_gives_status_1(jobs, capsys):
     ("arguments", "words"),
     [
         (["train", "--preset", "nono"], "nono is not a preset"),
-        (["train", "--against", "no-such-folder"], "give hf, x-transformers, or the folder"),
+        (["train", "--against", "no-such-folder"], "give hf, x-transformers, a preset, or the folder"),
         (["train", "--tokens", "5"], "are for `bench generate`"),
         (["generate", "--tokens", "900"], "beyond the context of 256"),
         (["train", "--set", "width=255"], "width"),

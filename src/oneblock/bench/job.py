@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from oneblock.config.config import Config
 from oneblock.config.decoder import Decoder
 from oneblock.config.errors import OneblockError
 from oneblock.config.override import override
+from oneblock.config.presets import PRESETS
 from oneblock.config.serial import config_from_dict, to_dict
 
 TRAIN, GENERATE = "train", "generate"
@@ -38,6 +39,14 @@ class Job:
     device: str = "auto"
     seed: int = 0
     path: str | None = None
+
+    def of(self, rival: str) -> Job:
+        """The same work, by the same recipe, with the model of the preset that is the rival."""
+        if rival not in PRESETS:
+            return self
+        other = without_chance(PRESETS[rival]())
+        shape = (f"context={self.model.context}", f"vocab_size={self.model.vocab_size}")
+        return replace(self, config=replace(override(other, *shape), recipe=self.config.recipe))
 
     @property
     def model(self) -> Decoder:
@@ -83,8 +92,18 @@ class Arm:
         return asdict(self)
 
 
-def without_dropout(config: Config) -> Config:
-    """The configuration with every dropout at 0: it would be a race of random numbers."""
-    parts = ("block", "block.attention", "block.feed_forward")
-    own = ("block.attention_only.dropout=none", "block.feed_forward_only.dropout=none")
-    return override(config, "embedding_dropout=0", *(f"{part}.dropout=0" for part in parts), *own)
+CHANCE = {"dropout": 0.0, "embedding_dropout": 0.0, "jitter": 0.0, "random_second": False}
+"""What is random in training, and how it is when nothing is."""
+
+
+def without_chance(config: Config) -> Config:
+    """The configuration with nothing random in a step: it would be a race of random numbers."""
+
+    def still(node: Any) -> Any:
+        if isinstance(node, list):
+            return [still(part) for part in node]
+        if not isinstance(node, dict):
+            return node
+        return {k: CHANCE[k] if k in CHANCE and value is not None else still(value) for k, value in node.items()}
+
+    return config_from_dict(to_dict(config) | {"model": still(to_dict(config)["model"])})

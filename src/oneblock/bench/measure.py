@@ -76,6 +76,7 @@ def measure(
         if rival in rivals:
             raise BenchError(f"--against {name}: {rival} is among the rivals already; give each once")
         check_expressible(rival, job.model)
+        _ = job.of(rival).model
         rivals[rival] = path
     with ExitStack() as stack:
         gauge = stack.enter_context(Process(job.threads, cores=job.threads))
@@ -111,7 +112,7 @@ def _prepare(entry: Entry, job: Job, path: str | None, where: dict[str, Any], te
         return
     tell(f"{label}: preparing …")
     entry.process = Process(job.threads)
-    given = job.to_dict() | {"path": path}
+    given = job.of(arm.rival).to_dict() | {"path": path}
     try:
         entry.facts = entry.process.ask("prepare", job=given, arm=arm.to_dict())
     except DeadWorkerError as death:

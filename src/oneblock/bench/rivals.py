@@ -14,6 +14,7 @@ from oneblock.config.experts import Mixture
 from oneblock.config.feedforward import Gated
 from oneblock.config.norm import NoNorm
 from oneblock.config.position import Learned, Rope
+from oneblock.config.presets import PRESETS
 from oneblock.config.residual import Added
 
 NANOGPT, HF, X_TRANSFORMERS = "nanoGPT", "hf", "x-transformers"
@@ -43,6 +44,8 @@ def our_arms(kind: str, *, allocator: bool = False) -> list[Arm]:
 
 def rival_arms(rival: str, kind: str, device: str) -> list[Arm]:
     """A rival's arms, the one at its defaults first."""
+    if rival in PRESETS:
+        return [replace(arm, rival=rival) for arm in our_arms(kind)]
     if kind == TRAIN:
         return list(_training_arms(rival, device))
     return list(_decoding_arms(rival))
@@ -91,12 +94,14 @@ def resolve(against: str) -> tuple[str, str | None]:
                 "pip install 'oneblock[peers]'"
             )
         return against, None
+    if against in PRESETS:
+        return against, None
     folder = Path(against)
     if not (folder / "model.py").is_file():
         what = "has no model.py" if folder.is_dir() else "is not a folder"
         raise BenchError(
-            f"--against {against} {what}; give hf, x-transformers, or the folder of a nanoGPT checkout "
-            "(with its model.py)"
+            f"--against {against} {what}; give hf, x-transformers, a preset, or the folder of a nanoGPT "
+            "checkout (with its model.py)"
         )
     return NANOGPT, str(folder.resolve())
 
@@ -112,8 +117,11 @@ def version(rival: str) -> str | None:
 def check_expressible(rival: str, model: Decoder) -> None:
     """BenchError naming the options that the rival's model does not have.
 
-    What costs the same is let through: the kind of norm, of activation, of plain position scheme.
+    What costs the same is let through: the kind of norm, of activation, of plain position scheme. Our own presets
+    are raced as they are.
     """
+    if rival in PRESETS:
+        return
     wrong = [*_unusual(model), *_beyond(rival, model)]
     if wrong:
         raise BenchError(

@@ -62,7 +62,8 @@ class Worker:
         """Build, compile and prove one arm; run a step, and time the next."""
         self._take(job)
         assert self.job is not None
-        room = importlib.import_module(f"oneblock.bench.{PREPARE[arm['rival']]}")
+        # What is no rival's name is one of our own presets.
+        room = importlib.import_module(f"oneblock.bench.{PREPARE.get(arm['rival'], PREPARE[OURS])}")
         contestant: Contestant = room.prepare(self.job, Arm(**arm), self.device)
         self.contestant = contestant
         for _ in range(2):

@@ -24,8 +24,8 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--against",
         action="append",
         default=[],
-        metavar="hf|x-transformers|PATH",
-        help="a rival: a package, or the folder of a nanoGPT checkout (repeatable)",
+        metavar="hf|x-transformers|PRESET|PATH",
+        help="a rival: a package, another of our presets, or the folder of a nanoGPT checkout (repeatable)",
     )
     parser.add_argument("--rounds", type=at_least(1), default=5, metavar="N", help="turns of every arm (5)")
     parser.add_argument("--seconds", type=above_zero, default=3.0, help="about how long a turn takes (3)")
@@ -64,9 +64,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def make_job(args: argparse.Namespace) -> Any:
     """The work that the arguments describe; an error where they do not go together."""
-    from oneblock.bench.job import GENERATE, Job, without_dropout
+    from oneblock.bench.job import GENERATE, Job, without_chance
 
-    config = without_dropout(override(presets.preset(args.preset), *args.settings))
+    config = without_chance(override(presets.preset(args.preset), *args.settings))
     if args.context is not None:
         config = override(config, f"context={args.context}")
     if args.kind != GENERATE:
