@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oneblock.data.batches import sample_rows
-from oneblock.data.pair_batches import encode_pairs, evaluation_pairs, pad_rows, sample_pairs
+from oneblock.data.pair_batches import POOL, encode_pairs, evaluation_pairs, pad_rows, sample_pairs
 from oneblock.data.symbols import END, PAD, START, SymbolTokenizer
 
 SOURCE, TARGET = SymbolTokenizer("characters", "abcdefgh"), SymbolTokenizer("words", ["X", "Y", "Z"])
@@ -14,7 +14,10 @@ SPLIT = encode_pairs(PAIRS, SOURCE, TARGET)
 
 def test_a_batch_is_what_its_rows_say():
     batch = sample_pairs(SPLIT, seed=3, step=5, batch_size=11)
-    rows = sample_rows(53, seed=3, step=5, batch_size=11)
+    pool = sample_rows(53, seed=3, step=0, batch_size=11 * POOL)
+    by_length = sorted(pool, key=lambda row: (len(PAIRS[row][0]), len(PAIRS[row][1].split())))
+    (place,) = sample_rows(POOL, seed=3, step=5, batch_size=1)
+    rows = by_length[11 * place : 11 * place + 11]
     width = max(len(PAIRS[row][0]) for row in rows)
     steps = max(len(PAIRS[row][1].split()) for row in rows) + 1
     assert batch.source.shape == batch.padding.shape == (11, width)
@@ -42,6 +45,16 @@ def test_ranks_together_are_the_whole_batch_row_for_row(world):
     parts = [sample_pairs(SPLIT, seed=2, step=7, batch_size=6, rank=rank, world=world) for rank in range(world)]
     for side in range(5):
         np.testing.assert_array_equal(np.concatenate([part[side] for part in parts]), whole[side])
+
+
+def test_each_epoch_reads_each_pair_once_and_few_places_are_pads():
+    steps = [sample_pairs(SPLIT, seed=3, step=step, batch_size=1) for step in range(53)]
+    pools = [sample_rows(53, seed=3, step=pool, batch_size=POOL) for pool in range(2)]
+    longest = {width for batch in steps[:POOL] for width in [batch.source.shape[1]]}
+    assert sorted(batch.source.shape[1] for batch in steps[:POOL]) == sorted(len(PAIRS[row][0]) for row in pools[0])
+    assert len(longest) > 3 and [batch.source.shape[1] for batch in steps] != sorted(b.source.shape[1] for b in steps)
+    sizes = [sample_pairs(SPLIT, seed=3, step=step, batch_size=7).padding for step in range(2 * POOL)]
+    assert np.mean([padding.mean() for padding in sizes]) < 0.05
 
 
 def test_widths_are_rounded_up():

@@ -72,7 +72,7 @@ def seq2seq_nano() -> Config:
         objective=Pairs(label_smoothing=0.1),
         data="cmudict",
         minutes=15.0,
-        batch_size=128,
+        batch_size=256,
         optimizer=Muon(learning_rate=0.02, rest=AdamW(learning_rate=3e-3)),
         schedule=Cosine(warmup=100, final=0.05),
         average=0.998,

@@ -41,7 +41,7 @@ def sample_batch(
     Rank r reads rows r·batch_size/world onwards, so the ranks' rows in order are the batch of world=1.
     Raises ValueError where world does not divide batch_size, rank is outside world, or no window fits.
     """
-    _check_ranks(batch_size, rank, world)
+    check_ranks(batch_size, rank, world)
     num_windows = windows_per_epoch(len(tokens), context)
     if not num_windows:
         raise ValueError(f"{len(tokens)} tokens are too few for a window of context+1={context + 1}")
@@ -60,7 +60,7 @@ def sample_rows(num_rows: int, *, seed: int, step: int, batch_size: int, rank: i
     As `sample_batch`: example n = s·batch_size + i, each epoch visits each once in an order of its own, and the
     ranks' numbers in order are those of world=1. Raises ValueError where there are no examples or the ranks do not fit.
     """
-    _check_ranks(batch_size, rank, world)
+    check_ranks(batch_size, rank, world)
     if num_rows < 1:
         raise ValueError("there are no examples to draw from")
     _, order, keys = _places(num_rows, seed, step, batch_size, rank, world)
@@ -99,7 +99,8 @@ def keyed(keys: Words, tag: int, value: Words) -> Words:
     return mix(keys + mix(value + np.uint64((tag + 1) * GOLDEN & MASK)))
 
 
-def _check_ranks(batch_size: int, rank: int, world: int) -> None:
+def check_ranks(batch_size: int, rank: int, world: int) -> None:
+    """ValueError where a batch cannot be shared by so many ranks, or the rank is none of them."""
     if batch_size % world:
         raise ValueError(f"batch_size={batch_size} must be a multiple of world={world}")
     if not 0 <= rank < world:

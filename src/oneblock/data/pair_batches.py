@@ -10,12 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from oneblock.data.batches import sample_rows
+from oneblock.data.batches import check_ranks, sample_rows
 from oneblock.data.symbols import END, PAD, START, SymbolTokenizer
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Pair = tuple[str, str]
+
+POOL = 32
+"""Batches whose pairs are put together and shared out again by length, so that few places of a batch are pads."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,12 +95,14 @@ def sample_pairs(
 ) -> PairBatch:
     """The pairs of one step: a function of its arguments alone; each epoch reads each pair once (`sample_rows`).
 
-    Both sides are as wide as the longest of the whole batch, on every rank, rounded up to `multiple_of`: few
-    different widths are few compilations.
+    A batch's pairs are of like length, and short and long batches come in random order (`POOL`). Both sides are as
+    wide as the longest of the whole batch, on every rank, rounded up to `multiple_of`: few different widths are few
+    compilations.
     """
-    whole = sample_rows(len(split), seed=seed, step=step, batch_size=batch_size)
-    rows = sample_rows(len(split), seed=seed, step=step, batch_size=batch_size, rank=rank, world=world)
-    return _batch(split, rows, whole, multiple_of)
+    check_ranks(batch_size, rank, world)
+    whole = _rows_of_like_length(split, seed, step, batch_size)
+    each = batch_size // world
+    return _batch(split, whole[rank * each : (rank + 1) * each], whole, multiple_of)
 
 
 def evaluation_pairs(split: PairSplit, batch_size: int, *, multiple_of: int = 1) -> Iterator[tuple[PairBatch, int]]:
@@ -114,6 +119,13 @@ def evaluation_pairs(split: PairSplit, batch_size: int, *, multiple_of: int = 1)
         batch = _batch(split, rows, rows, multiple_of)
         batch.valid[count:] = False
         yield batch, count
+
+
+def _rows_of_like_length(split: PairSplit, seed: int, step: int, batch_size: int) -> Ids:
+    rows = sample_rows(len(split), seed=seed, step=step // POOL, batch_size=POOL * batch_size)
+    order = np.lexsort((split.target_lengths[rows], split.source_lengths[rows]))
+    (batch,) = sample_rows(POOL, seed=seed, step=step, batch_size=1)
+    return rows[order].reshape(POOL, batch_size)[batch]
 
 
 def _batch(split: PairSplit, rows: Ids, whole: Ids, multiple_of: int) -> PairBatch:

@@ -24,7 +24,7 @@ from oneblock.train.precision import InPrecision
 from oneblock.train.tasks.task import Arrays, Forward, Task, check_unchanged, on_device
 
 WIDTHS = 8
-"""Batches are as wide as a multiple of this: few widths are few compilations."""
+"""Compiled, batches are as wide as a multiple of this: few widths are few compilations."""
 SHOWN = 8
 
 
@@ -37,6 +37,7 @@ class PairsTask(Task):
         objective, option = config.recipe.objective, config.model
         assert isinstance(objective, Pairs) and isinstance(option, EncoderDecoder)
         self.corpus, self.batch_size, self.smoothing = corpus, config.recipe.batch_size, objective.label_smoothing
+        self.multiple_of = 1 if config.recipe.compile == "off" else WIDTHS
         self.contexts = option.encoder.context, option.decoder.context
         self.name, self.origin, self.sha256 = corpus.name, corpus.origin, corpus.sha256
         self.files = {
@@ -82,7 +83,9 @@ class PairsTask(Task):
     def batch(self, step: int, seed: int, whole: bool) -> Arrays:
         # The selection split is for choosing and too small to be worth learning.
         return self._within(
-            sample_pairs(self.corpus.train, seed=seed, step=step, batch_size=self.batch_size, multiple_of=WIDTHS)
+            sample_pairs(
+                self.corpus.train, seed=seed, step=step, batch_size=self.batch_size, multiple_of=self.multiple_of
+            )
         )
 
     def _within(self, batch: PairBatch) -> Arrays:
@@ -108,7 +111,7 @@ class PairsTask(Task):
         forward, total, count = InPrecision(model, precision), 0.0, 0
         model.eval()
         try:
-            for batch, _ in evaluation_pairs(chosen, 128, multiple_of=WIDTHS):
+            for batch, _ in evaluation_pairs(chosen, 128, multiple_of=self.multiple_of):
                 source_BS, padding_BS, inputs_BT, targets_BT, valid_BT = on_device(self._within(batch), device)
                 valid = int(valid_BT.sum())
                 logits_BTV = forward(source_BS, inputs_BT, padding_BS)
