@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from oneblock.nn.attend import Fused, WrittenOut, make_attend
+from oneblock.nn.attend import Fused, WrittenOut, as_sums, make_attend
 from oneblock.nn.context import Mask
 
 B, H, G, T, S, K = 2, 6, 3, 5, 7, 11
@@ -117,6 +117,22 @@ def test_against_torch_with_groups():
         gradients = torch.autograd.grad(found.square().sum(), (q, k, v))
         for one, other in zip(gradients, expected_gradients, strict=True):
             torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("added", [None, "window", "bias"])
+def test_one_query_by_sums(added, dtype):
+    q, k, v = (x.detach().to(dtype) for x in drawn())
+    q = q[:, :, :1]
+    bias = torch.randn(H, 1, S, generator=torch.Generator().manual_seed(1)).to(dtype)
+    given = {None: None, "window": window(4, 1, S).allowed, "bias": bias.masked_fill(torch.arange(S) < 2, -torch.inf)}
+    wide = given[added].double() if added == "bias" else given[added]
+    expected = F.scaled_dot_product_attention(
+        q.double(), k.double(), v.double(), attn_mask=wide, scale=0.3, enable_gqa=True
+    )
+    found = as_sums(q, k, v, given[added], 0.3)
+    assert found.shape == expected.shape and found.dtype == dtype
+    torch.testing.assert_close(found, expected.to(dtype))
 
 
 def test_neighbouring_heads_share_a_group():

@@ -69,6 +69,8 @@ class Fused(nn.Module):
             added = bias.to(q_BHTK.dtype)
             if allowed is not None:
                 added = added.masked_fill(~allowed, -torch.inf)
+        if torch.compiler.is_compiling() and _one_query(q_BHTK):
+            return as_sums(q_BHTK, k_BGSK, v_BGSK, added, self.scale)
         return F.scaled_dot_product_attention(
             q_BHTK,
             k_BGSK,
@@ -79,6 +81,26 @@ class Fused(nn.Module):
             scale=self.scale,
             enable_gqa=q_BHTK.shape[1] != k_BGSK.shape[1],
         )
+
+
+def as_sums(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, added: Tensor | None, scale: float) -> Tensor:
+    """The same for one query, T = 1, its products written as sums: compiled, one pass over keys and values.
+
+    added: what is added to the scores, or, boolean, where they stand; broadcastable to B × H × 1 × S.
+    """
+    repeats, wide = q_BHTK.shape[1] // k_BGSK.shape[1], torch.promote_types(q_BHTK.dtype, torch.float32)
+    if repeats > 1:
+        k_BGSK, v_BGSK = k_BGSK.repeat_interleave(repeats, dim=1), v_BGSK.repeat_interleave(repeats, dim=1)
+    scores_BHTS = (q_BHTK.to(wide) * k_BGSK.to(wide)).sum(-1).unsqueeze(2) * scale
+    if added is not None:
+        hidden = added.dtype == torch.bool
+        scores_BHTS = scores_BHTS.masked_fill(~added, -torch.inf) if hidden else scores_BHTS + added.to(wide)
+    weights_BHTS = scores_BHTS.softmax(-1)
+    return (weights_BHTS.transpose(2, 3) * v_BGSK.to(wide)).sum(2, keepdim=True).to(v_BGSK.dtype)
+
+
+def _one_query(q_BHTK: Tensor) -> bool:
+    return q_BHTK.device.type == "cpu" and q_BHTK.shape[0] == q_BHTK.shape[2] == 1 and not torch.is_grad_enabled()
 
 
 def make_attend(*, scale: float, soft_cap: float | None, dropout: float, fused: bool) -> nn.Module:
