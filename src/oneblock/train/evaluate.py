@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,18 @@ from oneblock.train.loss import cross_entropy
 from oneblock.train.precision import InPrecision
 
 
-@torch.no_grad()
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode and without gradients for a `with`; then in the mode it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
 def evaluate(
     model: nn.Module,
     tokens: npt.NDArray[Any],
@@ -28,19 +41,15 @@ def evaluate(
     The model is in eval mode for the time and then as it was. `precision` bfloat16 is faster and within 1e-3.
     """
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
     forward = InPrecision(model, precision)
     total, count = 0.0, 0
-    try:
+    with evaluating(model):
         for inputs, targets, valid in evaluation_windows(tokens, context, batch_size):
             # A row without a target would only cost time.
             rows = int(valid.any(1).sum())
             x, y, v = (torch.from_numpy(np.ascontiguousarray(a[:rows])).to(device) for a in (inputs, targets, valid))
             total += float(cross_entropy(forward(x), y, v)) * int(v.sum())
             count += int(v.sum())
-    finally:
-        model.train(was_training)
     return total / count
 
 

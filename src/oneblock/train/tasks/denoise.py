@@ -18,6 +18,7 @@ from oneblock.decoding.diffusion import draw
 from oneblock.inspect.classifier import accuracy, train_classifier
 from oneblock.models.diffusion import from_pixels, make_process, to_pixels
 from oneblock.runs.folder import Run
+from oneblock.train.evaluate import evaluating
 from oneblock.train.precision import InPrecision
 from oneblock.train.seeds import step_seed
 from oneblock.train.tasks.task import Arrays, Forward, Task, check_unchanged, on_device
@@ -99,17 +100,15 @@ class DenoiseTask(Task):
     def num_targets(self, *batch: Tensor) -> int:
         return len(batch[0])
 
-    @torch.no_grad()
     def loss_on(self, model: nn.Module, split: str, precision: torch.dtype) -> float:
         """The mean over all images, each at the same NOISES times and noises in every evaluation."""
         chosen = self.images.splits[split]
         most = len(self.images.validation)
         rows = np.linspace(0, len(chosen) - 1, min(most, len(chosen))).astype(int) if split == "train" else slice(None)
         images, labels = chosen.images[rows], chosen.labels[rows]
-        device, was_training = next(model.parameters()).device, model.training
+        device = next(model.parameters()).device
         forward, total = InPrecision(model, precision), 0.0
-        model.eval()
-        try:
+        with evaluating(model):
             for repeat in range(NOISES):
                 for start in range(0, len(labels), 128):
                     pixels_BCHW = from_pixels(torch.tensor(images[start : start + 128]))
@@ -117,8 +116,6 @@ class DenoiseTask(Task):
                     drawn = self.process.draw(pixels_BCHW, generator)
                     batch = (pixels_BCHW.numpy(), labels[start : start + 128], *(one.numpy() for one in drawn))
                     total += float(self.loss(forward, *on_device(batch, device))) * len(pixels_BCHW)
-        finally:
-            model.train(was_training)
         return total / (NOISES * len(labels))
 
     def measures_cost(self) -> float:

@@ -16,7 +16,7 @@ from oneblock.config.objective import Masked
 from oneblock.data.corpus import Corpus
 from oneblock.data.masking import MaskedBatch, evaluation_masked, sample_masked
 from oneblock.data.ngram import TwoSided
-from oneblock.train.evaluate import excerpts
+from oneblock.train.evaluate import evaluating, excerpts
 from oneblock.train.loss import cross_entropy
 from oneblock.train.precision import InPrecision
 from oneblock.train.tasks.task import Arrays, Forward, on_device
@@ -65,17 +65,16 @@ class MaskedTask(TextTask):
     def num_targets(self, *batch: Tensor) -> int:
         return int(batch[2].sum())
 
-    @torch.no_grad()
     def loss_on(self, model: nn.Module, split: str, precision: torch.dtype) -> float:
         total, count = 0.0, 0
-        for logits_BTV, batch, _ in self._told(model, split, precision):
-            _, targets_BT, chosen_BT, _ = on_device(batch, logits_BTV.device)
-            chosen = int(chosen_BT.sum())
-            total += float(cross_entropy(logits_BTV, targets_BT, chosen_BT)) * chosen
-            count += chosen
+        with evaluating(model):
+            for logits_BTV, batch, _ in self._told(model, split, precision):
+                _, targets_BT, chosen_BT, _ = on_device(batch, logits_BTV.device)
+                chosen = int(chosen_BT.sum())
+                total += float(cross_entropy(logits_BTV, targets_BT, chosen_BT)) * chosen
+                count += chosen
         return total / count
 
-    @torch.no_grad()
     def measures(self, model: nn.Module) -> dict[str, float]:
         """masked_accuracy: share of the hidden tokens of the whole validation split that are told right.
 
@@ -84,19 +83,20 @@ class MaskedTask(TextTask):
         """
         counted = TwoSided(self.whole, self.vocab_size, left=NEIGHBOURS, right=NEIGHBOURS)
         right, by_counting, count = 0, 0, 0
-        for logits_BTV, batch, padding in self._told(model, "validation", torch.float32):
-            told = logits_BTV[..., : self.vocab_size].argmax(-1).cpu().numpy()
-            asked = batch.hidden
-            right += int((told == batch.targets)[asked].sum())
-            # The counts see what the model sees: neighbours that are hidden too are unknown to both.
-            by_counting += int((counted.predict(batch.inputs, asked, padding) == batch.targets[asked]).sum())
-            count += int(asked.sum())
+        with evaluating(model):
+            for logits_BTV, batch, padding in self._told(model, "validation", torch.float32):
+                told = logits_BTV[..., : self.vocab_size].argmax(-1).cpu().numpy()
+                asked = batch.hidden
+                right += int((told == batch.targets)[asked].sum())
+                # The counts see what the model sees: neighbours that are hidden too are unknown to both.
+                by_counting += int((counted.predict(batch.inputs, asked, padding) == batch.targets[asked]).sum())
+                count += int(asked.sum())
         return {"masked_accuracy": right / count, "baseline_accuracy": by_counting / count}
 
-    @torch.no_grad()
     def sample(self, model: nn.Module) -> str:
         """A few lines of the selection split with their hidden characters in brackets, as the model tells them."""
-        logits_BTV, batch, _ = next(self._told(model, "selection", torch.float32, batch_size=1))
+        with evaluating(model):
+            logits_BTV, batch, _ = next(self._told(model, "selection", torch.float32, batch_size=1))
         told = np.where(batch.hidden, logits_BTV[..., : self.vocab_size].argmax(-1).cpu().numpy(), batch.targets)[0]
         decode = self.corpus.tokenizer.decode
         words = (
@@ -107,22 +107,18 @@ class MaskedTask(TextTask):
     def _told(
         self, model: nn.Module, split: str, precision: torch.dtype, batch_size: int = 16
     ) -> Iterator[tuple[Tensor, MaskedBatch, Any]]:
-        device, was_training = next(model.parameters()).device, model.training
+        device = next(model.parameters()).device
         tokens = self.corpus.splits[split]
         pieces = excerpts(tokens, len(self.corpus.validation)) if split == "train" else [tokens]
         forward = InPrecision(model, precision)
-        model.eval()
-        try:
-            for piece in pieces:
-                for batch, padding in evaluation_masked(
-                    piece,
-                    self.context,
-                    batch_size,
-                    vocab_size=self.vocab_size,
-                    mask_id=self.mask_id,
-                    option=self.objective,
-                ):
-                    inputs_BT, padding_BT = on_device((batch.inputs, padding), device)
-                    yield forward(inputs_BT, padding_BT if padding.any() else None), batch, padding
-        finally:
-            model.train(was_training)
+        for piece in pieces:
+            for batch, padding in evaluation_masked(
+                piece,
+                self.context,
+                batch_size,
+                vocab_size=self.vocab_size,
+                mask_id=self.mask_id,
+                option=self.objective,
+            ):
+                inputs_BT, padding_BT = on_device((batch.inputs, padding), device)
+                yield forward(inputs_BT, padding_BT if padding.any() else None), batch, padding

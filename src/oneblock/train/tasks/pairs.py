@@ -19,6 +19,7 @@ from oneblock.data.pairs import PairCorpus, load_pairs
 from oneblock.data.symbols import END, PAD, START
 from oneblock.decoding.translate import translate
 from oneblock.runs.folder import Run
+from oneblock.train.evaluate import evaluating
 from oneblock.train.loss import cross_entropy
 from oneblock.train.precision import InPrecision
 from oneblock.train.tasks.task import Arrays, Forward, Task, check_unchanged, on_device
@@ -101,24 +102,20 @@ class PairsTask(Task):
     def num_targets(self, *batch: Tensor) -> int:
         return int(batch[4].sum())
 
-    @torch.no_grad()
     def loss_on(self, model: nn.Module, split: str, precision: torch.dtype) -> float:
         """Without label smoothing."""
         chosen = self.corpus.splits[split]
         if split == "train":
             chosen = excerpt(chosen, len(self.corpus.validation))
-        device, was_training = next(model.parameters()).device, model.training
+        device = next(model.parameters()).device
         forward, total, count = InPrecision(model, precision), 0.0, 0
-        model.eval()
-        try:
+        with evaluating(model):
             for batch, _ in evaluation_pairs(chosen, 128, multiple_of=self.multiple_of):
                 source_BS, padding_BS, inputs_BT, targets_BT, valid_BT = on_device(self._within(batch), device)
                 valid = int(valid_BT.sum())
                 logits_BTV = forward(source_BS, inputs_BT, padding_BS)
                 total += float(cross_entropy(logits_BTV, targets_BT, valid_BT)) * valid
                 count += valid
-        finally:
-            model.train(was_training)
         return total / count
 
     def measures_cost(self) -> float:
