@@ -139,6 +139,17 @@ def test_our_decoding_is_timed_and_proved(precision):
     assert one.turn(0.01)["tokens_per_second"] > 0
 
 
+def test_weights_in_8_bits_are_counted_as_they_are_read():
+    _, facts = prepared(tiny("generate"), rival="oneblock", name="plain", precision="int8")
+    assert 1e-4 < facts["logit_error"] < 0.1
+    model = ours.build(tiny().config)
+    matrices = [p for name, p in model.named_parameters() if p.dim() == 2]
+    gains = sum(p.numel() for p in model.parameters() if p.dim() == 1)
+    # Each matrix's numbers and a scale for each row; the table once, as the tied head.
+    weights = sum(matrix.numel() + 4 * len(matrix) for matrix in matrices)
+    assert facts["bytes_per_step"] == weights + 2 * (gains + 3 * 8 * 2 * 2 * 64)
+
+
 def test_a_wrong_cache_is_not_believed(monkeypatch):
     right = ours.Plain.start
 

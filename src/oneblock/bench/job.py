@@ -75,7 +75,7 @@ class Arm:
     """One way for one rival (or us) to do the job.
 
     precision: float32; autocast: float32 weights under bfloat16 autocast; bfloat16: weights too;
-               compute: as `oneblock train` computes on this machine
+               compute: as `oneblock train` computes on this machine; int8: weights of 8 bits, the rest in bfloat16
     default:   this is the rival as it comes
     options:   what else its worker is to do
     """

@@ -17,6 +17,8 @@ from oneblock.inspect.statistics import cache_bytes_per_token, flops_per_token
 from oneblock.machine.allocator import keep_memory
 from oneblock.machine.precision import pick_precision
 from oneblock.models.build import build
+from oneblock.models.head import TiedHead
+from oneblock.nn.int8 import Int8Linear, to_int8
 from oneblock.nn.position import Learned
 from oneblock.nn.record import Record
 from oneblock.train.clip import clip_gradients
@@ -24,7 +26,7 @@ from oneblock.train.loss import cross_entropy
 from oneblock.train.optimizer import make_optimizer
 from oneblock.train.step import GRADIENT_TOLERANCE, ROUTED_TOLERANCE, Gradients
 
-LOGIT_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.05}
+LOGIT_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05, "int8": 0.1}
 """Largest relative error of decoding's logits against the whole text's in float32, written out."""
 
 CHECKED_TOKENS = 32
@@ -93,17 +95,18 @@ def _written_out(job: Job, model: nn.Module, device: torch.device) -> Any:
 
 
 def _decoding(job: Job, arm: Arm, device: torch.device) -> Contestant:
-    dtype = torch.bfloat16 if arm.precision == "bfloat16" else torch.float32
+    dtype = torch.float32 if arm.precision == "float32" else torch.bfloat16
     model = build(job.config, seed=job.seed).to(device).to(dtype).eval()
+    if arm.precision == "int8":
+        to_int8(model)
+    tolerance = LOGIT_TOLERANCE[arm.precision]
 
     def decode(prompt: Tensor) -> Tensor:
         return generate(model, prompt, job.new, temperature=0.0, compile=arm.compile)
 
     error = _logit_error(job, (Fixed if arm.compile else Plain)(model, job.batch, job.prompt + job.new, None), device)
-    if not error < LOGIT_TOLERANCE[dtype]:
-        raise BenchError(
-            f"its logits are off by {error:.2g} (tolerance {LOGIT_TOLERANCE[dtype]}); its speed means nothing"
-        )
+    if not error < tolerance:
+        raise BenchError(f"its logits are off by {error:.2g} (tolerance {tolerance}); its speed means nothing")
     facts = {
         "version": __version__,
         "computes": arm.precision,
@@ -131,9 +134,11 @@ def _logit_error(job: Job, stepper: Plain, device: torch.device) -> float:
 def bytes_per_step(job: Job, model: Any) -> float:
     """What one token for each row must read: all weights but tables only looked up, and the mean cache."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, Learned)}
-    if not job.model.tied:
+    if not isinstance(model.head, TiedHead):
         tables.add(id(model.embedding.weight))
-    weights = sum(p.numel() * p.element_size() for p in model.parameters() if id(p) not in tables)
-    size = next(model.parameters()).element_size()
+    held = [tensor for m in model.modules() if isinstance(m, Int8Linear) for tensor in m.buffers()]
+    read = [*held, *(p for p in model.parameters() if id(p) not in tables)]
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in read)
+    size = model.embedding.weight.element_size()
     seen = job.prompt + (job.new - 1) / 2
     return float(weights + job.batch * seen * cache_bytes_per_token(job.config, size))

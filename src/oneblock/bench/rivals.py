@@ -39,6 +39,7 @@ def our_arms(kind: str, *, allocator: bool = False) -> list[Arm]:
         Arm(rival=OURS, name="float32", default=True),
         Arm(rival=OURS, name="float32, compiled", compile=True),
         *(Arm(rival=OURS, name=_words(*how), precision=how[0], compile=how[1]) for how in _BF16),
+        Arm(rival=OURS, name="int8 weights, compiled", precision="int8", compile=True),
     ]
 
 

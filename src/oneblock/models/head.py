@@ -20,8 +20,13 @@ class TiedHead(nn.Module):
         self._embedding = [embedding]  # in a list, so that the table is registered once
         self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings)) if bias else None
 
+    @property
+    def table(self) -> Tensor:
+        """V × D, the embedding's."""
+        return self._embedding[0].weight
+
     def forward(self, x_BTD: Tensor) -> Tensor:
-        return linear(x_BTD, self._embedding[0].weight, self.bias)
+        return linear(x_BTD, self.table, self.bias)
 
 
 class Transformed(nn.Module):

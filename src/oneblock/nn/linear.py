@@ -13,7 +13,7 @@ def linear(x: Tensor, weight_ED: Tensor, bias_E: Tensor | None = None) -> Tensor
     Compiled for one row on a CPU, the product is written as a sum, which becomes one pass over the weights together
     with what comes before and after; a library's matrix product, made for many rows, takes about twice as long.
     """
-    if torch.compiler.is_compiling() and _one_row(x):
+    if torch.compiler.is_compiling() and one_row(x):
         wide = torch.promote_types(x.dtype, torch.float32)
         y_E = (x.reshape(1, -1).to(wide) * weight_ED.to(wide)).sum(-1)
         if bias_E is not None:
@@ -22,7 +22,8 @@ def linear(x: Tensor, weight_ED: Tensor, bias_E: Tensor | None = None) -> Tensor
     return F.linear(x, weight_ED, bias_E)
 
 
-def _one_row(x: Tensor) -> bool:
+def one_row(x: Tensor) -> bool:
+    """Whether it is a single row on a CPU, and no gradient is asked for."""
     return x.device.type == "cpu" and x.numel() == x.shape[-1] and not torch.is_grad_enabled()
 
 
