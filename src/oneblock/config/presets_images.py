@@ -6,7 +6,7 @@ from oneblock.config.config import Config
 from oneblock.config.diffusion import RectifiedFlow
 from oneblock.config.dit import DiT, dit_block
 from oneblock.config.objective import Denoise
-from oneblock.config.recipe import AdamW, Cosine, Recipe
+from oneblock.config.recipe import AdamW, Cosine, Muon, Recipe
 
 DIGITS, DIGIT_SIDE = 10, 28
 
@@ -28,7 +28,7 @@ def dit_nano() -> Config:
         data="digits",
         minutes=15.0,
         batch_size=64,
-        optimizer=AdamW(learning_rate=1e-3, beta2=0.99, weight_decay=0.01),
+        optimizer=Muon(learning_rate=0.02, weight_decay=0.01, rest=AdamW(learning_rate=2e-3, weight_decay=0.01)),
         schedule=Cosine(warmup=100, final=0.05),
         average=0.998,
         refit=1.0,
