@@ -10,8 +10,10 @@ from oneblock.config import (
     ConfigError,
     Decoder,
     Dense,
+    EncoderDecoder,
     Gated,
     GShard,
+    Stack,
     Switch,
     TopK,
     from_dict,
@@ -20,7 +22,10 @@ from oneblock.config import (
     presets,
     to_dict,
 )
+from oneblock.config.expert_rules import check_over_processes
 from oneblock.config.experts import experts_of_each
+
+CROSS = ("attention", "cross_attention", "feed_forward")
 
 
 def model(experts, *, context=24, steps=("attention", "feed_forward")):
@@ -34,7 +39,7 @@ def model(experts, *, context=24, steps=("attention", "feed_forward")):
         (lambda: TopK(num_experts=3, k=4), "k", ["is more than there are experts (num_experts=3)", "try 1, 2, 3"]),
         (lambda: GShard(num_experts=1), "num_experts", ["two different ones"]),
         (lambda: Switch(group_size=7), "group_size", ["must divide the 24 tokens", "try 1, 2, 3, 4, 6, 8, 12, 24"]),
-        (lambda: Switch(group_size=48), "group_size", ["must divide"]),
+        (lambda: Switch(group_size=23), "group_size", ["must divide"]),
         (
             lambda: Switch(group_size=8, capacity_factor=None),
             "group_size",
@@ -53,6 +58,12 @@ def model(experts, *, context=24, steps=("attention", "feed_forward")):
         ),
         (lambda: GShard(num_experts=49), "capacity_factor", ["2 · 24 tokens"]),
         (lambda: GShard(eval_capacity_factor=0.01), "eval_capacity_factor", ["below 1"]),
+        (lambda: Switch(capacity=3), "capacity", ["a capacity factor says another", "capacity_factor=none"]),
+        (
+            lambda: GShard(capacity=3, capacity_factor=None, eval_capacity_factor=2.0),
+            "capacity",
+            ["a capacity factor says another"],
+        ),
     ],
 )
 def test_refused(make, path, words):
@@ -71,8 +82,11 @@ def test_refused(make, path, words):
         Switch(num_experts=24, capacity_factor=1.0),
         Switch(num_experts=999, capacity_factor=None),
         Switch(group_size=8, capacity_factor=None, eval_capacity_factor=2.0),
+        Switch(capacity=1, capacity_factor=None),
+        Switch(capacity=3, capacity_factor=None, group_size=12),
         GShard(num_experts=48),
         GShard(num_experts=2, group_size=24),
+        GShard(num_experts=2, group_size=48),
         TopK(num_experts=3, k=3),
         TopK(k=1),
     ],
@@ -119,6 +133,40 @@ def test_experts_shared_out_over_processes():
     assert experts_of_each(8, 4) == 2
     with pytest.raises(ConfigError, match="must be shared out evenly over 3 processes; try 3, 6"):
         experts_of_each(8, 3)
+
+
+@pytest.mark.parametrize(
+    ("experts", "words"),
+    [
+        (Switch(), ["block.feed_forward.group_size=none", "(capacity_factor=1.25)", "of 2 processes", "group_size=24"]),
+        (
+            GShard(num_experts=2),
+            ["block.feed_forward.group_size=none", "--set block.feed_forward.capacity_factor=none"],
+        ),
+        (TopK(num_experts=5), ["block.feed_forward.num_experts=5", "evenly over 2 processes; try 2, 4, 6"]),
+    ],
+)
+def test_what_several_processes_cannot_train_as_one_does(experts, words):
+    """Refused before anything is built; by one process it may be trained."""
+    check_over_processes(model(experts), 1, sharded=True)
+    with pytest.raises(ConfigError) as told:
+        check_over_processes(model(experts), 2, sharded=True)
+    assert all(word in str(told.value) for word in words), told.value
+
+
+@pytest.mark.parametrize("experts", [Switch(group_size=12), Switch(capacity_factor=None), TopK(num_experts=2)])
+def test_what_several_processes_train_as_one_does(experts):
+    check_over_processes(model(experts), 2, sharded=True)
+    check_over_processes(model(TopK(num_experts=5)), 2)
+    check_over_processes(model(Switch(), steps=("attention",)), 2)
+    pairs = EncoderDecoder(
+        source_vocab=7, target_vocab=11, width=16, encoder=Stack(context=8, num_layers=1),
+        decoder=Stack(context=6, num_layers=2, blocks=(Block(steps=CROSS), Block(steps=CROSS, feed_forward=Switch(num_experts=3)))),
+    )  # fmt: skip
+    with pytest.raises(
+        ConfigError, match=r"^decoder\.blocks\.1\.feed_forward\.group_size=none .* --set decoder\.blocks\.1\..*=6"
+    ):
+        check_over_processes(pairs, 2)
 
 
 @pytest.mark.parametrize("name", ["switch-nano", "gshard-nano"])

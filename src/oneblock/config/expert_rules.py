@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oneblock.config.errors import ConfigError
-from oneblock.config.experts import GShard, Limited, Mixture, TopK
+from oneblock.config.experts import GShard, Limited, Mixture, TopK, experts_of_each
 
 if TYPE_CHECKING:
     from oneblock.config.block import Block
+    from oneblock.config.config import Config, Model
 
 
 class MixtureRule(NamedTuple):
@@ -22,7 +23,8 @@ class MixtureRule(NamedTuple):
 
 
 def _group(m: Mixture, context: int) -> int:
-    return getattr(m, "group_size", None) or context
+    # A group never reaches beyond its row.
+    return min(getattr(m, "group_size", None) or context, context)
 
 
 def _drops_everything(field: str) -> MixtureRule:
@@ -69,13 +71,21 @@ MIXTURE_RULES = (
     ),
     MixtureRule(
         "group_size",
-        lambda m, context: (
-            isinstance(m, Limited) and m.group_size is not None and m.capacity_factor is m.eval_capacity_factor is None
-        ),
+        lambda m, context: isinstance(m, Limited) and m.group_size is not None and not m.is_limited,
         lambda m, context: (
             "says which tokens share the experts' places, and without a capacity there is no limit to them"
         ),
         lambda m, context: ("none", "capacity_factor=1.25"),
+    ),
+    MixtureRule(
+        "capacity",
+        lambda m, context: (
+            isinstance(m, Limited)
+            and m.capacity is not None
+            and not m.capacity_factor is m.eval_capacity_factor is None
+        ),
+        lambda m, context: "is the number of places itself, and a capacity factor says another",
+        lambda m, context: ("none", "capacity_factor=none and eval_capacity_factor=none"),
     ),
     _drops_everything("capacity_factor"),
     _drops_everything("eval_capacity_factor"),
@@ -91,3 +101,36 @@ def check_mixture(block: Block, context: int, where: str) -> None:
         if rule.broken(mixture, context):
             path, value = f"{where}.feed_forward.{rule.field}", getattr(mixture, rule.field)
             raise ConfigError(path, value, rule.says(mixture, context), rule.options(mixture, context))
+
+
+def check_over_processes(config: Config | Model, processes: int, *, sharded: bool = False) -> None:
+    """Raise `ConfigError` where several processes, each with its own rows, would not train what one does.
+
+    That is so where experts have a limit and the whole batch is one group: each process's rows would be a group of
+    their own. sharded: the experts are shared out over the processes too, and must come out even.
+    """
+    model: Any = getattr(config, "model", config)
+    stacks = {"": model} if hasattr(model, "blocks") else {"encoder.": model.encoder, "decoder.": model.decoder}
+    for before, stack in stacks.items() if processes > 1 else ():
+        for index, block in enumerate(stack.blocks):
+            where = f"{before}block" if len(stack.blocks) == 1 else f"{before}blocks.{index}"
+            if isinstance(block.feed_forward, Mixture) and block.count("feed_forward"):
+                _check_shared(block.feed_forward, stack.context, processes, f"{where}.feed_forward", sharded)
+
+
+def _check_shared(mixture: Mixture, context: int, processes: int, where: str, sharded: bool) -> None:
+    field = "capacity" if getattr(mixture, "capacity", None) else "capacity_factor"
+    limit = getattr(mixture, field, None)
+    if isinstance(mixture, Limited) and limit is not None and mixture.group_size is None:
+        raise ConfigError(
+            f"{where}.group_size",
+            "none",
+            f"lets all tokens of a batch share the experts' places ({field}={limit}), and "
+            f"of {processes} processes each sees a part of the batch",
+            (f"--set {where}.group_size={context}", f"--set {where}.{field}=none", "one process"),
+        )
+    if sharded:
+        try:
+            experts_of_each(mixture.num_experts, processes)
+        except ConfigError as error:
+            raise error.at(where) from None

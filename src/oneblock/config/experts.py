@@ -44,15 +44,18 @@ class Mixture(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Limited(Mixture):
-    """A mixture whose experts have only so many places: C = ⌊factor · k · S / E⌋.
+    """A mixture whose experts have only so many places: C = ⌊factor · k · S / E⌋, or a number that is given.
 
     capacity_factor:      in training; None: no limit. A token that finds no place is carried by the residual alone
     eval_capacity_factor: in evaluation; None: no limit, so that neither the batch nor a cache changes anything
-    group_size:           S, tokens that share the places: neighbours in one row; None: the whole batch
+    capacity:             C itself, in training and in evaluation, whatever S is; then both factors are None
+    group_size:           S, tokens that share the places: neighbours in one row, or, with S as long as a row or longer,
+                          the row; None: the whole batch
     """
 
     capacity_factor: float | None = positive(1.0)
     eval_capacity_factor: float | None = positive(None)
+    capacity: int | None = count(None)
     group_size: int | None = count(None)
 
     def factor(self, *, training: bool) -> float | None:
@@ -60,8 +63,18 @@ class Limited(Mixture):
         return self.capacity_factor if training else self.eval_capacity_factor
 
     def places(self, factor: float, tokens: int) -> int:
-        """C for a group of so many tokens."""
+        """C for a group of so many tokens, by a factor."""
         return int(factor * self.num_chosen * tokens / self.num_experts)
+
+    def limit(self, tokens: int, *, training: bool) -> int | None:
+        """C for a group of so many tokens, at least 1; None: no limit."""
+        factor = self.factor(training=training)
+        return self.capacity if factor is None else max(1, self.places(factor, tokens))
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is any limit, in training or in evaluation."""
+        return not self.capacity is self.capacity_factor is self.eval_capacity_factor is None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -233,12 +233,13 @@ def _with_experts(name: str, experts: Switch | GShard) -> Config:
 
 def switch_nano() -> Config:
     """nano with 8 experts in every other block, one of them for each token: nano's FLOPs (Switch Transformer)."""
-    return _with_experts("switch-nano", Switch(num_experts=8, expert=Dense(activation="relu2")))
+    return _with_experts("switch-nano", Switch(num_experts=8, expert=Dense(activation="relu2"), group_size=256))
 
 
 def gshard_nano() -> Config:
     """nano with 8 experts of half the width in every other block, two of them for each token: nano's FLOPs (GShard)."""
-    return _with_experts("gshard-nano", GShard(num_experts=8, expert=Dense(activation="relu2", ratio=2.0)))
+    half = Dense(activation="relu2", ratio=2.0)
+    return _with_experts("gshard-nano", GShard(num_experts=8, expert=half, group_size=256))
 
 
 _ALL: tuple[Callable[[], Config], ...] = (

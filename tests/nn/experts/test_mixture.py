@@ -168,6 +168,30 @@ def test_evaluation_has_a_capacity_where_it_is_set():
     assert module(x[:1, :1], context(1)).any(), "an expert has at least one place"
 
 
+@pytest.mark.parametrize("dispatch", ["sorted", "einsum"])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_capacity_that_is_a_number_holds_in_training_and_evaluation(training, dispatch):
+    option = Switch(
+        num_experts=E, expert=EXPERT, jitter=0.0, capacity=2, capacity_factor=None, group_size=2 * T, dispatch=dispatch
+    )
+    module, x = made(option).train(training), some(B, T)
+    padding = torch.zeros(B, T, dtype=torch.bool)
+    padding[1, 3:5] = True
+    p = (x @ module.router.weight.T).softmax(-1)
+    expected, dropped = torch.zeros_like(x), 0
+    for b in range(B):
+        taken = [0] * E
+        for t in range(T):
+            e = int(p[b, t].argmax())
+            if not padding[b, t]:
+                taken[e] += 1
+                dropped += taken[e] > 2
+                if taken[e] <= 2:
+                    expected[b, t] = p[b, t, e] * expert(module, e, x[b, t])
+    assert dropped > 0
+    torch.testing.assert_close(module(x, context(padding_BS=padding)), expected)
+
+
 def test_jitter_reaches_the_router_and_not_the_experts():
     option = Switch(num_experts=1, expert=EXPERT, jitter=0.5)
     module, x = made(option), some(B, T)

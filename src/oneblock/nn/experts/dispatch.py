@@ -9,17 +9,17 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from oneblock.nn.experts.grouped import Rearranged
 from oneblock.nn.experts.groups import Groups
 from oneblock.nn.experts.routing import Routing
-from oneblock.nn.experts.stacked import FewRows, Places, Rows
+from oneblock.nn.experts.stacked import Experts, FewRows, Places, Rows
 
-Dispatch = Callable[[Tensor, Routing, Groups, int, nn.Module], Tensor]
+Dispatch = Callable[[Tensor, Routing, Groups, int, Experts], Tensor]
 
 
-def by_masks(x_BTD: Tensor, routing: Routing, groups: Groups, num_experts: int, experts: nn.Module) -> Tensor:
+def by_masks(x_BTD: Tensor, routing: Routing, groups: Groups, num_experts: int, experts: Experts) -> Tensor:
     """As the papers write it (Lepikhin et al. 2021, algorithm 2): masks S × E × C in and out, all sums einsums.
 
     Costs 4·E·C·D for a token besides the experts, and these compute their empty places too. Memory S·E·C.
@@ -38,7 +38,7 @@ def by_masks(x_BTD: Tensor, routing: Routing, groups: Groups, num_experts: int, 
     return groups.join(torch.einsum("gsec,egcd->gsd", combine_GSEC, y_EGCD))
 
 
-def by_sorting(x_BTD: Tensor, routing: Routing, groups: Groups, num_experts: int, experts: nn.Module) -> Tensor:
+def by_sorting(x_BTD: Tensor, routing: Routing, groups: Groups, num_experts: int, experts: Experts) -> Tensor:
     """Tokens sorted by expert, each expert's a contiguous slice; nothing of the size S × E × C, no empty places.
 
     The sort is stable and the sum over a token's choices in their order, so the numbers do not depend on chance.
@@ -48,9 +48,10 @@ def by_sorting(x_BTD: Tensor, routing: Routing, groups: Groups, num_experts: int
     )
     choices = chosen_NJ.shape[1]
     x_ND, weights_NJ = x_BTD.flatten(0, 1), weights_NJ.to(x_BTD.dtype)
-    if torch.compiler.is_compiling() and _decodes(x_BTD) and x_ND.shape[0] == 1:
+    few = experts.here and _decodes(x_BTD)
+    if few and torch.compiler.is_compiling() and x_ND.shape[0] == 1:
         y_MD = experts(x_ND.expand(choices, -1), FewRows(chosen_NJ.flatten()))
-    elif x_BTD.is_cuda and _decodes(x_BTD):
+    elif few and x_BTD.is_cuda:
         y_MD = by_every_expert(x_ND, chosen_NJ, num_experts, experts)
     else:
         # The dropped ones come last.
@@ -65,7 +66,7 @@ def by_sorting(x_BTD: Tensor, routing: Routing, groups: Groups, num_experts: int
     return y_NJD.sum(1).view_as(x_BTD)
 
 
-def by_every_expert(x_ND: Tensor, chosen_NJ: Tensor, num_experts: int, experts: nn.Module) -> Tensor:
+def by_every_expert(x_ND: Tensor, chosen_NJ: Tensor, num_experts: int, experts: Experts) -> Tensor:
     """Every expert on every token, and what was chosen taken, N·J × D: for a GPU that decodes a few rows.
 
     Reading the experts' weights is then what takes time, and no shape depends on the router, so that the step can be

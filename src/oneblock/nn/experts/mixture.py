@@ -87,16 +87,16 @@ class Limited(Mixture):
     def __init__(self, option: config.Limited, width: int, **parts: Any) -> None:
         super().__init__(option, width, **parts)
         self.factors = {training: option.factor(training=training) for training in (True, False)}
-        self.size = option.group_size
+        self.size, self.places = option.group_size, option.capacity
 
     def group_size(self) -> int | None:
-        return None if self.factors[self.training] is None else self.size
+        return None if self.factors[self.training] is self.places is None else self.size
 
     def capacity(self, tokens: int, real_GS: Tensor | None) -> int | Tensor | None:
         """Places of an expert, at least 1, of the tokens that are no pads: one number, or one for each group."""
         factor = self.factors[self.training]
         if factor is None:
-            return None
+            return self.places
         if real_GS is None:
             return max(1, int(factor * self.num_chosen * tokens / self.num_experts))
         counts_G = real_GS.sum(1, dtype=torch.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
@@ -46,7 +48,19 @@ class FewRows:
         return y_MF.to(x_MD.dtype)
 
 
-Layout = Rows | Places | FewRows
+class Layout(Protocol):
+    """Where the rows of each expert lie, and so how they meet its matrix."""
+
+    def product(self, x: Tensor, weight_EFD: Tensor, bias_EF: Tensor | None) -> Tensor:
+        """Each row times its expert's matrix."""
+
+
+class Experts(Protocol):
+    """All experts of a mixture: rows in one of the layouts, and their answers. here: any weight may be read here."""
+
+    here: bool
+
+    def __call__(self, x: Tensor, layout: Layout) -> Tensor: ...
 
 
 class StackedLinear(nn.Module):
@@ -68,6 +82,8 @@ class StackedLinear(nn.Module):
 class DenseExperts(nn.Module):
     """down_e(act(up_e(x))) for expert e."""
 
+    here = True
+
     def __init__(self, option: config.Dense, num_experts: int, width: int) -> None:
         super().__init__()
         hidden = option.hidden_width(width)
@@ -82,6 +98,8 @@ class DenseExperts(nn.Module):
 
 class GatedExperts(nn.Module):
     """down_e(act(gate_e(x)) ⊙ up_e(x)) for expert e."""
+
+    here = True
 
     def __init__(self, option: config.Gated, num_experts: int, width: int) -> None:
         super().__init__()
