@@ -6,14 +6,18 @@ import re
 
 import pytest
 import torch
+from small_gguf import write
+from small_tokenizers import CHAT, byte_level
 
 import oneblock
 from oneblock.cli.main import main
 from oneblock.cli.making import text as verb
 from oneblock.config import override, to_dict
 from oneblock.config.presets import nano
+from oneblock.data.hub_tokenizer import HubTokenizer
 from oneblock.data.tokenizer import train_tokenizer
 from oneblock.decoding.generate import stream
+from oneblock.nn.int8 import Int8Linear
 from oneblock.runs.folder import Run
 from oneblock.runs.weights import save_weights
 
@@ -75,6 +79,17 @@ def test_the_text_is_what_python_gives(folder, capsys):
         assert out == train_tokenizer("chars", TEXT).decode(wanted.tolist()) + "\n"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_in_another_dtype(folder, capsys, monkeypatch, dtype):
+    seen = []
+    monkeypatch.setattr(verb, "stream", lambda model, *rest, **more: seen.append(model) or stream(model, *rest, **more))
+    status, out, _ = call(capsys, folder, "--prompt", "To be", "--tokens", "5", "--dtype", dtype, "--temperature", "0")
+    assert status == 0 and out.startswith("To be")
+    head, table = seen[0].head, seen[0].embedding.weight
+    assert table.dtype == (torch.bfloat16 if dtype == "bfloat16" else torch.float32)
+    assert isinstance(head, Int8Linear) == (dtype == "int8")
+
+
 def test_several_prompts_of_different_length(folder, capsys):
     prompts = ["To be", "t", "Whether 'tis nobler in the mind"]
     arguments = [word for prompt in prompts for word in ("--prompt", prompt)]
@@ -113,7 +128,7 @@ def test_characters_of_several_bytes_stay_whole(tmp_path, capsys):
 
 def test_a_character_left_incomplete_is_shown_as_such():
     out = io.StringIO()
-    texts = verb.Texts(train_tokenizer("bytes", ""), ["a"], out)
+    texts = verb.Texts(train_tokenizer("bytes", ""), ["a"], [[97]], out)
     for byte in "é".encode()[:1]:
         texts.add([byte])
     assert out.getvalue() == "a"
@@ -180,3 +195,86 @@ def test_bad_input_is_named_with_exit_status_2(folder, capsys, arguments, says):
 def test_where_there_is_no_run_the_near_ones_are_named(folder, capsys, tmp_path):
     status, _, err = call(capsys, str(tmp_path / "nano-7"))
     assert status == 2 and "nano-7 does not exist; there are" in err and "nano-1" in err
+
+
+def make_hub_run(path, ends=(), vocab=300, chat_template=CHAT):
+    """A run whose tokenizer came from elsewhere."""
+    config = override(nano(), "model.width=24", "model.num_layers=2", "model.context=64", f"model.vocab_size={vocab}")
+    run = Run.create(path, "nano")
+    run.write_json("config.json", to_dict(config))
+    backend = json.loads(byte_level().to_str())
+    run.write_json("tokenizer.json", HubTokenizer(backend, ends=ends, chat_template=chat_template).to_dict())
+    save_weights(run.path, "kept", oneblock.build(config, seed=5).state_dict(), {})
+    return str(run.path)
+
+
+GREEDY = ("--temperature", "0", "--tokens", "12", "--json")
+
+
+def test_a_text_ends_at_its_end_token_which_is_not_printed(tmp_path, capsys):
+    backend = HubTokenizer(json.loads(byte_level().to_str()))
+    model = oneblock.load(make_hub_run(tmp_path / "free-1"))
+    prompts = ["the end", "It's 1999: 東"]
+    rows = [oneblock.generate(model, torch.tensor(backend.encode(one))[None], 12, temperature=0)[0] for one in prompts]
+    new = [row[len(backend.encode(one)) :].tolist() for row, one in zip(rows, prompts, strict=True)]
+    stops = new[0][3], new[1][5]
+    wanted = []
+    for prompt, ids in zip(prompts, new, strict=True):
+        end = next(place for place, token in enumerate(ids) if token in stops)
+        wanted.append(prompt + backend.decode([*backend.encode(prompt), *ids[:end]]).removeprefix(prompt))
+    folder = make_hub_run(tmp_path / "ended-1", ends=stops)
+    for prompt, text in zip(prompts, wanted, strict=True):
+        assert json.loads(call(capsys, folder, "--prompt", prompt, *GREEDY)[1])["text"] == text
+    both = json.loads(call(capsys, folder, "--prompt", prompts[0], "--prompt", prompts[1], *GREEDY)[1])
+    assert both["text"] == wanted and "answer" not in both
+
+
+def test_chat_puts_the_prompt_in_the_models_own_form(tmp_path, capsys):
+    folder = make_hub_run(tmp_path / "chat-1")
+    result = json.loads(call(capsys, folder, "--chat", "--prompt", "the end", *GREEDY)[1])
+    asked = "<|start|>system\nBe kind.<|end|>\n<|start|>user\nthe end<|end|>\n<|start|>assistant\n"
+    assert result["text"] == asked + result["answer"] and result["answer"]
+    model, backend = oneblock.load(folder), HubTokenizer(json.loads(byte_level().to_str()))
+    tokens = torch.tensor(backend.encode(asked))[None]
+    made = oneblock.generate(model, tokens, 12, temperature=0)[0, tokens.shape[1] :]
+    assert result["answer"] == backend.decode(made.tolist())
+    status, out, _ = call(capsys, folder, "--chat", "--prompt", "the end", *GREEDY[:-1])
+    assert status == 0 and out == result["text"] + "\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "arguments", "words"),
+    [
+        ({}, ["--chat"], "give a --prompt to answer"),
+        ({"chat_template": None}, ["--chat", "--prompt", "x"], "no chat template"),
+        ({"chat_template": "{{ raise_exception('No!') }}"}, ["--chat", "--prompt", "x"], "template failed: No!"),
+        ({"vocab": 299}, ["--prompt", "x"], "is not this model's: it has 300 tokens, more than the model's 299"),
+        ({"vocab": 400}, ["--prompt", "x"], "far fewer than the model's 400"),
+    ],
+)
+def test_what_is_wrong_with_a_conversation_or_a_tokenizer(tmp_path, capsys, more, arguments, words):
+    status, _, err = call(capsys, make_hub_run(tmp_path / "wrong-1", **more), *arguments)
+    assert status == 2 and words in err
+
+
+def test_a_gguf_file(tmp_path, capsys):
+    config = oneblock.config.Decoder(
+        vocab_size=300, context=60, width=24, num_layers=2,
+        blocks=(
+            oneblock.config.Block(
+                norm=oneblock.config.RMSNorm(), attention=oneblock.config.Attention(num_heads=3, head_width=8),
+                feed_forward=oneblock.config.Gated(hidden=31),
+            ),
+        ),
+    )  # fmt: skip
+    model = oneblock.build(config, seed=5)
+    path = write(tmp_path / "m.gguf", config, model.state_dict())
+    backend = HubTokenizer(json.loads(byte_level().to_str()))
+    made = oneblock.generate(model, torch.tensor(backend.encode("the end"))[None], 12, temperature=0, stop=2)[
+        0
+    ].tolist()
+    text = json.loads(call(capsys, str(path), "--prompt", "the end", *GREEDY)[1])["text"]
+    assert text == backend.decode([token for token in made if token != 2])
+    path.write_bytes(path.read_bytes()[:9000])
+    status, _, err = call(capsys, str(path), "--prompt", "the end")
+    assert status == 2 and "damaged or cut short" in err

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oneblock.cli.common import Verb, at_least
+from oneblock.config.config import Model
 from oneblock.config.decoder import Decoder
 from oneblock.config.dit import DiT
-from oneblock.config.encoder import Encoder
+from oneblock.config.encoder import Encoder, NoHead
 from oneblock.config.encoder_decoder import EncoderDecoder
 from oneblock.config.errors import OneblockError
+from oneblock.config.vision import Vision
 
 
 class Maker(NamedTuple):
@@ -27,7 +29,9 @@ MAKERS = {
     Decoder: Maker(
         "text",
         "a decoder",
-        frozenset({"prompt", "tokens", "temperature", "top_k", "top_p", "seed", "compile", "no_cache"}),
+        frozenset(
+            {"prompt", "chat", "tokens", "temperature", "top_k", "top_p", "seed", "dtype", "compile", "no_cache"}
+        ),
     ),
     EncoderDecoder: Maker(
         "answers",
@@ -41,16 +45,35 @@ MAKERS = {
 }
 """Kind of model -> what makes something of it."""
 
+VECTORS = Maker("vectors", "an encoder without a head", frozenset({"prompt"}))
+
+
+def maker_of(model: Model) -> Maker:
+    """What serves a model: by its kind, and by whether an encoder has a head; OneblockError where nothing does."""
+    if isinstance(model, Vision):
+        raise OneblockError("a vision encoder makes nothing: oneblock.load(DIR)(images) says what it sees in images")
+    headless = isinstance(model, Encoder) and isinstance(model.head, NoHead)
+    return VECTORS if headless else MAKERS[type(model)]
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `oneblock generate`."""
-    parser.add_argument("run", metavar="DIR", help="the run to generate from, e.g. runs/nano-1")
+    parser.add_argument(
+        "run",
+        metavar="DIR",
+        help="a run, a converted model, a Hugging Face folder, a GGUF file, or smollm2-135m, minilm: real weights, "
+        "fetched once; e.g. runs/nano-1",
+    )
     parser.add_argument(
         "--prompt",
         action="append",
         metavar="TEXT",
         help="what the text begins with (default: a new line); for an encoder-decoder the source; for an encoder a "
-        "text with _ for each missing letter; for images a class (default: all). Repeat it for several at once",
+        "text with _ for each missing letter, or [MASK] for each word; without a head, one of several texts to "
+        "compare; for images a class (default: all). Repeat it for several at once",
+    )
+    parser.add_argument(
+        "--chat", action="store_true", help="take the prompt as a question, in the form the model was trained to answer"
     )
     parser.add_argument("--tokens", type=at_least(1), metavar="N", help="how many to make (default: 300)")
     parser.add_argument(
@@ -60,6 +83,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-p", type=float, metavar="P", help="only the fewest tokens that together reach P")
     parser.add_argument("--beams", type=at_least(1), metavar="N", help="encoder-decoder: search with N beams")
     parser.add_argument("--seed", type=int, help="the same seed gives the same (default: a new one, printed)")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "int8"),
+        help="what to compute in (default: as the weights are stored); int8: weights of 8 bits, the rest as stored",
+    )
     parser.add_argument(
         "--compile", action="store_true", help="compile the step first: pays from some ten thousand tokens on"
     )
@@ -76,9 +104,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make what this kind of model makes."""
     if args.settings:
         raise OneblockError("--set changes nothing here: a run keeps its configuration; leave it out")
+    from oneblock.data.known_models import model_path
     from oneblock.runs.load import load_config
 
-    maker = MAKERS[type(load_config(args.run).model)]
+    args.run = str(model_path(args.run))
+    maker = maker_of(load_config(args.run).model)
     known = frozenset().union(*(one.options for one in MAKERS.values()))
     given = {name for name in known if getattr(args, name) is not None and getattr(args, name) is not False}
     for name in sorted(given - maker.options):

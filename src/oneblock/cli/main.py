@@ -15,6 +15,7 @@ from oneblock.config.errors import OneblockError
 VERBS = {
     "train": "train a model and show how it goes",
     "generate": "make something with a run's model: text, phonemes, images",
+    "convert": "other people's models in, ours out",
     "show": "draw a model: dataflow, formula, parameters, FLOPs, cache",
     "bench": "measure speed against peers and against this machine's limits",
 }

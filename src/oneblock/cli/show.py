@@ -30,7 +30,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="PRESET|RUN",
-        help=f"a preset ({', '.join(PRESETS)}), the folder of a run, or a config.json",
+        help=f"a preset ({', '.join(PRESETS)}), the folder of a run or of another library's model, or a config.json",
     )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="also write the drawing as SVG")
     parser.add_argument("--context", type=at_least(1), metavar="N", help="tokens in sight when FLOPs are counted")
@@ -70,10 +70,14 @@ def find(target: str) -> Config:
     if target.replace("_", "-") in PRESETS:
         return preset(target)
     path = Path(target)
+    if path.suffix == ".gguf":
+        return _of_others(path)
     if path.is_dir():
         from oneblock.runs.folder import CONFIG, Run
 
         data, path = Run.open(path).read_json(CONFIG), path / CONFIG
+        if "model_type" in data:
+            return _of_others(path.parent)
     elif path.is_file():
         try:
             data = json.loads(path.read_bytes())
@@ -88,6 +92,13 @@ def find(target: str) -> Config:
         return config_from_dict(data)
     except ConfigError as error:
         raise OneblockError(f"{path} is not a configuration: {error}") from error
+
+
+def _of_others(path: Path) -> Config:
+    """The configuration of another library's model."""
+    from oneblock.runs.load import load_config
+
+    return load_config(path)
 
 
 def write_drawing(path: Path, drawing: str) -> None:

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     device = own_device(pick_device(args.device))
     with _stoppable() as stop, joined(device) as processes:
         if begun:
-            made = session.reopen(begun, lambda old: override(old, *settings))
+            made = session.reopen(begun, lambda old: override(old, *settings), processes)
         else:
             assert config is not None
             made = session.start(config, args.out, processes)

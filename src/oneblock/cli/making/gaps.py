@@ -1,4 +1,4 @@
-"""Missing letters, told by an encoder from both sides."""
+"""Missing letters, or words, told by an encoder from both sides."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 
 from oneblock.cli.common import say
 from oneblock.config.errors import OneblockError
+from oneblock.data.hub_tokenizer import HubTokenizer, check_vocabulary
 from oneblock.machine.device import pick_device
 from oneblock.runs.load import load, load_tokenizer
 
@@ -25,6 +26,9 @@ def make(args: argparse.Namespace) -> dict[str, Any]:
         )
     model: Any = load(args.run).to(pick_device())
     tokenizer = load_tokenizer(args.run)
+    if isinstance(tokenizer, HubTokenizer):
+        check_vocabulary(tokenizer, model.config.vocab_size, args.run)
+        return _answer(args, *_words(model, tokenizer, args.prompt))
     if tokenizer.to_dict().get("kind") == "bpe":
         raise OneblockError("gaps are letters, and this model's tokens are pieces of words; train it on chars")
     context, mask = model.config.context, tokenizer.vocab_size
@@ -46,9 +50,38 @@ def make(args: argparse.Namespace) -> dict[str, Any]:
         texts.append(
             "".join(tokenizer.decode([best if token == mask else token]) for token, best in zip(ids, told, strict=True))
         )
-        say(texts[-1]) if args.json else print(texts[-1])
+    return _answer(args, texts, sum(map(len, texts)) / seconds)
+
+
+def _words(model: Any, tokenizer: HubTokenizer, prompts: list[str]) -> tuple[list[str], float]:
+    """Each prompt with the likeliest token for every mask it has; and the tokens a second."""
+    mask = tokenizer.special.get("mask_token")
+    if mask is None:
+        raise OneblockError("this model's tokenizer has no mask_token, so a gap cannot be said to it")
+    number = tokenizer.encode(mask).tolist()[0]
+    texts, tokens, seconds = [], 0, 0.0
+    for prompt in prompts:
+        ids = tokenizer.encode_with_specials(prompt).tolist()
+        if number not in ids:
+            raise OneblockError(f"{prompt!r} has no gap; write {mask} for each missing word")
+        if len(ids) > model.config.context:
+            raise OneblockError(f"{len(ids)} tokens are more than this model's {model.config.context}; give fewer")
+        begin = time.perf_counter()
+        logits_TV = model(torch.tensor([ids], device=model.embedding.weight.device))[0]
+        told = logits_TV.argmax(-1).tolist()
+        seconds, tokens = seconds + time.perf_counter() - begin, tokens + len(ids)
+        for token, best in zip(ids, told, strict=True):
+            if token == number:
+                prompt = prompt.replace(mask, tokenizer.decode([best]).strip(), 1)
+        texts.append(prompt)
+    return texts, tokens / seconds
+
+
+def _answer(args: argparse.Namespace, texts: list[str], per_second: float) -> dict[str, Any]:
+    for text in texts:
+        say(text) if args.json else print(text)
     return {
         "text": texts[0] if len(texts) == 1 else texts,
-        "tokens_per_second": sum(map(len, texts)) / seconds,
+        "tokens_per_second": per_second,
         "prefill_tokens_per_second": None,
     }

@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from oneblock.cli.common import say
 from oneblock.cli.making.seed import seed_of
 from oneblock.config.errors import OneblockError
+from oneblock.data.hub_tokenizer import check_vocabulary
 from oneblock.data.tokenizer import Tokenizer
 from oneblock.decoding.generate import stream
 from oneblock.machine.device import pick_device
+from oneblock.nn.int8 import to_int8
 from oneblock.runs.load import load, load_tokenizer
 
 TOKENS, TEMPERATURE = 300, 0.8
@@ -24,10 +26,12 @@ TOKENS, TEMPERATURE = 300, 0.8
 
 def make(args: argparse.Namespace) -> dict[str, Any]:
     """Print each prompt with what follows it; the texts and the speed."""
-    model: Any = load(args.run).to(pick_device())
+    model: Any = in_dtype(load(args.run), args.dtype).to(pick_device())
     tokenizer = load_tokenizer(args.run)
-    prompts = args.prompt or [""]
-    tokens, padding = side_by_side([encode(tokenizer, prompt) for prompt in prompts])
+    check_vocabulary(tokenizer, model.config.vocab_size, args.run)
+    prompts = in_conversation(tokenizer, args.prompt) if args.chat else args.prompt or [""]
+    rows = [encode(tokenizer, prompt, chat=args.chat) for prompt in prompts]
+    tokens, padding = side_by_side(rows)
     seed = seed_of(args)
     columns = stream(
         model,
@@ -39,10 +43,11 @@ def make(args: argparse.Namespace) -> dict[str, Any]:
         seed=seed,
         padding=padding,
         use_cache=not args.no_cache,
+        stop=tokenizer.ends or None,
         compile=args.compile,
     )
     clock = Clock(columns)
-    made = Texts(tokenizer, prompts, out=sys.stderr if args.json else sys.stdout)
+    made = Texts(tokenizer, prompts, rows, out=sys.stderr if args.json else sys.stdout)
     try:
         for ids_B in clock:
             made.add(ids_B.tolist())
@@ -52,8 +57,10 @@ def make(args: argparse.Namespace) -> dict[str, Any]:
     made.finish()
     say(clock.words(seed))
     prompt_tokens = int(tokens.numel() if padding is None else (~padding).sum())
+    answers = [text.removeprefix(prompt) for text, prompt in zip(made.texts, prompts, strict=True)]
     return {
         "text": made.texts[0] if len(prompts) == 1 else made.texts,
+        **({"answer": answers[0] if len(prompts) == 1 else answers} if args.chat else {}),
         "tokens_per_second": clock.decoded_per_second(len(prompts)),
         "prefill_tokens_per_second": clock.prefilled_per_second(prompt_tokens),
         "tokens": clock.columns * len(prompts),
@@ -61,10 +68,25 @@ def make(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def encode(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """The prompt's ids; a new line's for an empty one."""
-    if prompt:
-        return [int(token) for token in tokenizer.encode(prompt)]
+def in_dtype(model: nn.Module, name: str | None) -> nn.Module:
+    """The model as it is stored, or in the type of that name."""
+    if name is None:
+        return model
+    return to_int8(model) if name == "int8" else model.to(getattr(torch, name))
+
+
+def in_conversation(tokenizer: Tokenizer, prompts: list[str] | None) -> list[str]:
+    """Each prompt as a user's words in a conversation, up to where the answer begins."""
+    if not prompts:
+        raise OneblockError('give a --prompt to answer, e.g. --chat --prompt "What is the capital of France?"')
+    return [tokenizer.chat([{"role": "user", "content": prompt}]) for prompt in prompts]
+
+
+def encode(tokenizer: Tokenizer, prompt: str, *, chat: bool = False) -> list[int]:
+    """The prompt's ids; a new line's for an empty one. A conversation has its special tokens already."""
+    ids = tokenizer.encode(prompt) if chat else tokenizer.encode_with_specials(prompt)
+    if len(ids):
+        return [int(token) for token in ids]
     try:
         return [int(token) for token in tokenizer.encode("\n")]
     except OneblockError:
@@ -85,14 +107,15 @@ def side_by_side(rows: list[list[int]]) -> tuple[Tensor, Tensor | None]:
 class Texts:
     """Texts that grow token by token: a single one is printed as it grows, several at the end in turn."""
 
-    def __init__(self, tokenizer: Tokenizer, prompts: list[str], out: Any) -> None:
-        self.texts, self.out = list(prompts), out
-        self.decoders = [tokenizer.stream() for _ in prompts]
+    def __init__(self, tokenizer: Tokenizer, prompts: list[str], rows: list[list[int]], out: Any) -> None:
+        self.texts, self.out, self.ends = list(prompts), out, frozenset(tokenizer.ends)
+        self.decoders = [tokenizer.stream(after=row) for row in rows]
         self._print(prompts[0] if len(prompts) == 1 else "")
 
     def add(self, ids: list[int]) -> None:
-        """One more token for each."""
-        self._grow([decoder.push(token) for decoder, token in zip(self.decoders, ids, strict=True)])
+        """One more token for each; one that ends a text is no part of it."""
+        pairs = zip(self.decoders, ids, strict=True)
+        self._grow(["" if token in self.ends else decoder.push(token) for decoder, token in pairs])
 
     def finish(self) -> None:
         """Print what is left, with a heading for each text where there are several."""
