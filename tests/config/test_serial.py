@@ -52,7 +52,7 @@ KEPT = {
         for name in ("Switch", "GShard")
         for field in ("capacity_factor", "eval_capacity_factor")
     },
-    **{(name, "group_size"): st.none() for name in ("Switch", "GShard")},
+    **{(name, field): st.none() for name in ("Switch", "GShard") for field in ("group_size", "capacity")},
     ("TopK", "k"): st.integers(1, 4),
     ("Block", "modulation"): st.just(c.NoModulation()),
     ("DDPM", "num_steps"): st.integers(400, 4000),

@@ -60,12 +60,12 @@ def word_pieces():
     return backend
 
 
-def folder_of(path, backend, config=None, **files):
+def folder_of(path, backend, tokenizer_config=None, **files):
     """A model's folder with this tokenizer; `files` are further JSON files by their stem."""
     path.mkdir(parents=True, exist_ok=True)
     backend.save(str(path / "tokenizer.json"))
-    if config is not None:
-        files["tokenizer_config"] = config
+    if tokenizer_config is not None:
+        files["tokenizer_config"] = tokenizer_config
     for stem, content in files.items():
         (path / f"{stem}.json").write_text(json.dumps(content), encoding="utf-8")
     return path

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from forked import forked
 
 from oneblock.config.config import Config
 from oneblock.config.override import override
@@ -16,6 +17,7 @@ from oneblock.runs.folder import Run
 from oneblock.runs.metrics import MetricsLog
 from oneblock.runs.weights import load_weights
 from oneblock.train import session
+from oneblock.train.processes import ALONE, Processes
 from oneblock.train.tasks import next_token
 
 SMALL = (
@@ -94,6 +96,35 @@ def train(monkeypatch: pytest.MonkeyPatch, small: Callable[..., Config]) -> Trai
         return training.train(), training
 
     return train
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """`together(world, folder, config)`, or with `steps` for a resume: the run by so many processes -> its result."""
+    monkeypatch.setattr(session, "matrix_peak", lambda *of: 1e12)
+    monkeypatch.setattr(session, "write_report", lambda *of: None)
+    monkeypatch.setattr(next_token, "SAMPLE_TOKENS", 11)
+
+    def together(world: int, folder: Path, config: Config | None = None, steps: int | None = None) -> dict[str, Any]:
+        def work(processes: Processes) -> dict[str, Any]:
+            if config is not None:
+                made = session.start(config, folder, processes)
+            else:
+                wanted = lambda old: override(old, f"recipe.steps={steps}")  # noqa: E731
+                made = session.reopen(Run.open(folder), wanted, processes)
+            made_of = session.Session(*made, resume=config is None, device="cpu", processes=processes)
+            return made_of.train()
+
+        results = [work(ALONE)] if world == 1 else forked(world, work, tmp_path / "forked")
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        clocks = ("seconds", "tokens_per_second", "peak_share", "compile_seconds")
+        told = [{name: value for name, value in result.items() if name not in clocks} for result in results]
+        assert all(other == told[0] for other in told), "all processes come to the same result"
+        return results[0]
+
+    return together
 
 
 @pytest.fixture

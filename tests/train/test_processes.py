@@ -70,12 +70,20 @@ def test_two_processes_lose_as_one_and_either_goes_on_where_the_other_stopped(tm
     torch.testing.assert_close(losses(tmp_path / "from2"), losses(tmp_path / "from1"), rtol=tolerance, atol=tolerance)
 
 
+SHARDED = (
+    "recipe.distribution.parameters=sharded", "recipe.distribution.experts=sharded", "block.feed_forward=top_k",
+    "block.feed_forward.num_experts=4",
+)  # fmt: skip
+
+
 @pytest.mark.slow
-def test_a_killed_process_ends_the_others_with_a_word(tmp_path, text):
+@pytest.mark.parametrize("settings", [(), SHARDED], ids=["replicated", "sharded"])
+def test_a_killed_process_ends_the_others_with_a_word(tmp_path, text, settings):
     out = tmp_path / "run"
     process = subprocess.Popen(
-        command(2, text, out, "--steps", "100000"), env=environment(), stderr=subprocess.PIPE, text=True
-    )
+        command(2, text, out, "--steps", "100000", settings=settings),
+        env=environment(), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not list(out.glob("checkpoints/step-*")) or len((out / "metrics.jsonl").read_text().splitlines()) < 20:
         assert time.monotonic() < deadline and process.poll() is None

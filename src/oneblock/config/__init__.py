@@ -33,6 +33,7 @@ from oneblock.config.recipe import WSD, AdamW, Constant, Cosine, Muon, Recipe
 from oneblock.config.residual import Added, NoResidual, Scaled
 from oneblock.config.serial import config_from_dict, diff, from_dict, to_dict
 from oneblock.config.stack import Stack
+from oneblock.config.vision import Vision, vision_block
 
 __all__ = [
     "DDPM",
@@ -88,6 +89,7 @@ __all__ = [
     "TokenHead",
     "TopK",
     "TransformedHead",
+    "Vision",
     "Xavier",
     "YarnScaling",
     "config_from_dict",
@@ -98,4 +100,5 @@ __all__ = [
     "preset",
     "presets",
     "to_dict",
+    "vision_block",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from oneblock.config.distribution import Distribution
 from oneblock.config.errors import ConfigError
 from oneblock.config.objective import OBJECTIVES, NextToken, Objective
 from oneblock.config.part import Part, choice, count, flag, non_negative, option, positive, share
@@ -86,6 +87,7 @@ class Recipe(Part):
                       weights are judged on it, from then on the last ones are kept
     input_noise:      share of input tokens replaced by random ones (a regulariser)
     evaluate_every, sample_every, checkpoint_every: steps; None: about 20, 5 and 10 times in a run
+    distribution:     who holds what, where several processes train
     guard:            skip steps with a NaN or a 6σ spike, roll back after several
     """
 
@@ -105,6 +107,7 @@ class Recipe(Part):
     seed: int = count(0, minimum=0)
     precision: str = choice("auto", "auto", "float32", "bfloat16")
     compile: str = choice("auto", "auto", "on", "off")
+    distribution: Distribution = field(default=Distribution())
     guard: bool = flag(True)
     evaluate_every: int | None = count(None)
     sample_every: int | None = count(None)

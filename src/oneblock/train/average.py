@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from oneblock.config.errors import ConfigError, OneblockError
+from oneblock.train.sharding import local, part_of
 
 _PREFIX = "average."
 _REMEDY = "resume with the configuration the run was started with"
@@ -20,7 +21,8 @@ class WeightAverage:
 
     a ← a + (1 - d)·(w - a),  d = min(decay, (1 + n) / (10 + n)) after n updates with `warmup`, else decay.
 
-    Starts as a copy of the weights. Parameters tied together are averaged once; buffers are not averaged.
+    Starts as a copy of the weights. Parameters tied together are averaged once; buffers are not averaged. Of sharded
+    parameters each process averages its own rows.
     Polyak & Juditsky 1992; the warm-up keeps the random start from lingering in the average.
     """
 
@@ -44,13 +46,13 @@ class WeightAverage:
         decay = self.decay
         if self.warmup:
             decay = min(decay, (1 + self.num_updates) / (10 + self.num_updates))
-        weights = [_wide(parameter) for parameter in self._parameters.values()]
+        weights = [_wide(local(parameter)) for parameter in self._parameters.values()]
         if weights:
-            torch._foreach_lerp_(list(self._average.values()), weights, 1.0 - decay)
+            torch._foreach_lerp_([local(average) for average in self._average.values()], weights, 1.0 - decay)
         self.num_updates += 1
 
     def tensors(self) -> dict[str, Tensor]:
-        """The averages as `average.<parameter>`: live tensors, to be copied by whoever keeps them."""
+        """The averages as `average.<parameter>`: live tensors, sharded where the parameters are, to be copied."""
         return {_PREFIX + name: tensor for name, tensor in self._average.items()}
 
     def scalars(self) -> dict[str, Any]:
@@ -70,7 +72,7 @@ class WeightAverage:
                     f"{tuple(average.shape)} in the model; {_REMEDY}"
                 )
         for name, average in self._average.items():
-            average.copy_(given[name])
+            local(average).copy_(local(part_of(given[name], average)))
         self.num_updates = int(scalars["num_updates"])
 
     @contextmanager
@@ -101,7 +103,7 @@ class WeightAverage:
 @torch.no_grad()
 def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
     for name, tensor in target.items():
-        tensor.copy_(source[name])
+        local(tensor).copy_(local(source[name]))
 
 
 def _wide(tensor: Tensor) -> Tensor:

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from oneblock.config.errors import ConfigError
+from oneblock.train.sharding import add_up, is_sharded, local
 
 
 def global_norm(parameters: Iterable[Tensor]) -> Tensor:
     """The Euclidean norm of all gradients taken as one vector, a 0-d tensor on their device.
 
     ‖g‖ = √(Σ ‖gᵢ‖²), added up in float32 (float64 for float64 gradients), whatever the gradients' type:
-    a bfloat16 sum would be off by percents. Parameters without a gradient count as zero.
+    a bfloat16 sum would be off by percents. Parameters without a gradient count as zero. Of sharded gradients each
+    process adds up its own rows, so all must ask.
     """
     return _norm([parameter.grad for parameter in parameters if parameter.grad is not None])
 
@@ -33,7 +35,7 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
     norm = _norm(grads)
     # On an accelerator asking for the value would wait for the backward pass; there one always multiplies.
     if grads and not (norm.device.type == "cpu" and bool(norm + 1e-6 <= max_norm)):
-        torch._foreach_mul_(grads, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+        torch._foreach_mul_([local(grad) for grad in grads], (max_norm / (norm + 1e-6)).clamp(max=1.0))
     return norm
 
 
@@ -42,6 +44,11 @@ def _norm(grads: list[Tensor]) -> Tensor:
     if not grads:
         return torch.zeros(())
     dtype = torch.float64 if any(grad.dtype == torch.float64 for grad in grads) else torch.float32
-    norms = torch._foreach_norm(grads, 2, dtype=dtype)
-    total: Tensor = torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]))
+    norms = list(torch._foreach_norm([local(grad) for grad in grads], 2, dtype=dtype))
+    norms = [norm.to(norms[0].device) for norm in norms]
+    sharded = [norm for norm, grad in zip(norms, grads, strict=True) if is_sharded(grad)]
+    if sharded:
+        everywhere = [norm for norm, grad in zip(norms, grads, strict=True) if not is_sharded(grad)]
+        norms = [*everywhere, add_up(torch.stack(sharded).square().sum(), grads).sqrt()]
+    total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
     return total

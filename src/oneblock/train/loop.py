@@ -12,7 +12,6 @@ import torch
 
 from oneblock.config.config import Config
 from oneblock.config.errors import OneblockError
-from oneblock.nn.experts.balance import balance
 from oneblock.runs.checkpoint import load_checkpoint, prune, save_checkpoint
 from oneblock.runs.folder import Run
 from oneblock.runs.metrics import MetricsLog
@@ -20,10 +19,11 @@ from oneblock.runs.weights import save_weights
 from oneblock.train import horizon as horizons
 from oneblock.train import schedule
 from oneblock.train.clip import clip_gradients
-from oneblock.train.processes import Processes
+from oneblock.train.layout import Layout
 from oneblock.train.seeds import step_seed
+from oneblock.train.sharding import gathered
 from oneblock.train.state import Kept, Training
-from oneblock.train.step import ALONE, Gradients
+from oneblock.train.step import Gradients
 from oneblock.train.tasks.task import Task, on_device
 
 KEPT = "kept"
@@ -48,15 +48,15 @@ class Loop:
         run: Run,
         parts: Training,
         gradients: Gradients,
+        layout: Layout,
         *,
         listen: Listener = lambda event: None,
         stop: Stop = lambda: False,
         sample: Callable[[], str] | None = None,
-        processes: Processes = ALONE,
     ) -> None:
         self.recipe, self.task, self.run, self.parts = config.recipe, task, run, parts
         self.gradients, self.listen, self.stop, self.sample = gradients, listen, stop, sample
-        self.processes = processes
+        self.layout, self.processes = layout, layout.processes
         self.log = MetricsLog(run.path / "metrics.jsonl")
         self.device = gradients.device
         self.started = time.perf_counter()
@@ -122,21 +122,13 @@ class Loop:
             self.tell("skip", reason=parts.guard.reason, loss=loss, grad_norm=grad_norm)
             return True
         parts.optimizer.step()
-        self._balance()
+        self.gradients.balance()
         if parts.average is not None:
             parts.average.update()
         count.tokens += self.task.tokens_a_step
         count.seconds = self.seconds
         self.tell("step", loss=loss, grad_norm=grad_norm, rate_factor=factor, tokens=count.tokens)
         return True
-
-    def _balance(self) -> None:
-        """Mixtures of experts without a balancing loss move their biases by the loads of all processes."""
-        records = self.gradients.records
-        for record in records:
-            for layer in record.layers:
-                self.processes.sum(layer.load.detach())
-        balance(self.parts.model, *records)
 
     def _tell_experts(self) -> None:
         """Load, drops and the router's entropy of every mixture, of the last batch's last piece."""
@@ -266,9 +258,8 @@ class Loop:
         )
 
     def _keep(self, kept: Kept) -> None:
-        if self.processes.first:
-            save_weights(self.run.path, KEPT, self.parts.model.state_dict(), vars(kept))
-        self.processes.meet()
+        weights = gathered(self.parts.model.state_dict(), keep=self.processes.first)
+        self.processes.first_does(lambda: save_weights(self.run.path, KEPT, weights, vars(kept)))
 
     def weights(self, averaged: bool) -> Any:
         """The averaged weights in the model's place for a `with`, or the plain ones as they are."""
@@ -279,16 +270,20 @@ class Loop:
 
     def loss_on(self, split: str, precision: torch.dtype | None = None) -> float:
         """The task's mean loss of the weights now in the model, over a split."""
-        return self.task.loss_on(self.parts.model, split, precision or self.gradients.precision)
+        with self.layout.whole() as model:
+            return self.task.loss_on(model, split, precision or self.gradients.precision)
 
     def save(self) -> None:
         """A checkpoint of this step; the two newest stay."""
         self.parts.count.seconds = self.seconds
-        if self.processes.first:
+        tensors, step = gathered(self.parts.tensors(), keep=self.processes.first), self.parts.count.step
+
+        def write() -> None:
             self.log.sync()
-            save_checkpoint(self.run.path, self.parts.count.step, self.parts.tensors(), self.parts.scalars())
+            save_checkpoint(self.run.path, step, tensors, self.parts.scalars())
             prune(self.run.path, keep=2)
-        self.processes.meet()
+
+        self.processes.first_does(write)
 
 
 class Diverged(RuntimeError):

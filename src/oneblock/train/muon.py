@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from oneblock.config.errors import ConfigError, OneblockError
+from oneblock.train.sharding import full, joined, local, rows
 
 _ADJUST_LR = ("original", "match_rms_adamw")
 COEFFICIENTS = (3.4445, -4.775, 2.0315)
@@ -24,7 +25,8 @@ class Muon(torch.optim.Optimizer):
 
     `splits` gives for a fused matrix the rows of its parts, each then orthogonalised by itself: a fused qkv
     otherwise counts as one matrix. `ns_dtype` None: bfloat16 where the device multiplies it, else float32.
-    Raises OneblockError for parameters that are not 2-D. Embeddings, heads and norms belong to AdamW.
+    Raises OneblockError for parameters that are not 2-D. Embeddings, heads and norms belong to AdamW. Of a sharded
+    matrix each process keeps its rows of W and B; u is gathered, for NS needs all of it.
     Jordan et al. 2024; Liu et al. 2025 (arXiv 2502.16982) for the second scale.
     """
 
@@ -78,27 +80,31 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _step_group(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
-        grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        buffers = [self._momentum_buffer(parameter) for parameter in parameters]
+        grads = [local(parameter.grad) for parameter in parameters if parameter.grad is not None]
+        buffers = [local(self._momentum_buffer(parameter)) for parameter in parameters]
         torch._foreach_lerp_(buffers, grads, 1.0 - group["momentum"])
         updates: Sequence[Tensor] = buffers
         if group["nesterov"]:
             updates = torch._foreach_lerp(grads, buffers, group["momentum"])
-        torch._foreach_mul_(parameters, 1.0 - group["lr"] * group["weight_decay"])
+        torch._foreach_mul_([local(parameter) for parameter in parameters], 1.0 - group["lr"] * group["weight_decay"])
 
         # Matrices of one shape, lying or standing, are stacked: few large products instead of many small.
-        stacks: dict[tuple[Any, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        stacks: dict[tuple[Any, ...], list[tuple[Tensor, int, Tensor]]] = defaultdict(list)
         for parameter, update in zip(parameters, updates, strict=True):
-            rows = self.splits.get(parameter, [parameter.shape[0]])
-            for target, part in zip(torch.split(parameter, rows), torch.split(update, rows), strict=True):
-                stacks[(*sorted(part.shape), part.device, part.dtype)].append((target, part))
+            split, start = self.splits.get(parameter, [parameter.shape[0]]), 0
+            for part in torch.split(full(joined(update, parameter)), split):
+                stacks[(*sorted(part.shape), part.device, part.dtype)].append((parameter, start, part))
+                start += part.shape[0]
         for parts in stacks.values():
-            stack = torch.stack([_lying(part) for _, part in parts])
+            stack = torch.stack([_lying(part) for _, _, part in parts])
             dtype = self.ns_dtype or newton_schulz_dtype(stack.device)
             orthogonal = newton_schulz(stack, group["ns_steps"], group["eps"], dtype)
-            for (target, _), lying in zip(parts, orthogonal.unbind(), strict=True):
-                rate = group["lr"] * _scale(group["adjust_lr"], *target.shape)
-                target.add_(lying.mT if target.shape[0] > target.shape[1] else lying, alpha=-rate)
+            for (parameter, start, part), lying in zip(parts, orthogonal.unbind(), strict=True):
+                rate = group["lr"] * _scale(group["adjust_lr"], *part.shape)
+                change = lying.mT if part.shape[0] > part.shape[1] else lying
+                first, last = (min(max(row - start, 0), len(part)) for row in rows(parameter))
+                begin = start + first - rows(parameter)[0]
+                local(parameter)[begin : begin + last - first].add_(change[first:last], alpha=-rate)
 
     def _momentum_buffer(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
@@ -118,12 +124,12 @@ class Muon(torch.optim.Optimizer):
                         f"Muon takes real 2-D matrices, but {name} is {parameter.dtype} of shape "
                         f"{tuple(parameter.shape)}; give it to AdamW"
                     )
-        for parameter, rows in self.splits.items():
+        for parameter, split in self.splits.items():
             if parameter not in mine:
                 raise OneblockError("splits has a matrix that is not among the parameters; take it out")
-            if sum(rows) != parameter.shape[0] or min(rows) < 1:
+            if sum(split) != parameter.shape[0] or min(split) < 1:
                 raise OneblockError(
-                    f"splits {rows} must be positive and add up to the matrix's {parameter.shape[0]} rows"
+                    f"splits {split} must be positive and add up to the matrix's {parameter.shape[0]} rows"
                 )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from oneblock.config.errors import ConfigError, OneblockError
+from oneblock.train.sharding import is_sharded, part_of
 
 T = TypeVar("T", bound=Tensor)
 _PREFIX = "optimizer."
@@ -26,7 +27,8 @@ def decay_groups(
 
     `embeddings` are the token and position tables, by name or `id`; `decay_embeddings` False exempts them.
     Tied parameters are taken once, as an embedding if any of their names is one; frozen ones are left out.
-    A group that would be empty is left out. GPT-2's practice decays the tables, OLMo's does not.
+    A group that would be empty is left out, and sharded tensors make groups of their own, for one kernel takes one
+    kind. GPT-2's practice decays the tables, OLMo's does not.
     """
     if not weight_decay >= 0:
         raise ConfigError("weight_decay", weight_decay, "must be 0 or more")
@@ -36,7 +38,11 @@ def decay_groups(
     for name, parameter in named:
         exempt = parameter.ndim < 2 or (id(parameter) in tables and not decay_embeddings)
         (free if exempt else decayed).append((name, parameter))
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    groups = [
+        {"params": [(name, p) for name, p in part if is_sharded(p) is sharded], "weight_decay": decay}
+        for part, decay in ((decayed, weight_decay), (free, 0.0))
+        for sharded in (False, True)
+    ]
     return [group for group in groups if group["params"]]
 
 
@@ -119,8 +125,8 @@ class OptimizerSet:
     def tensors(self) -> dict[str, Tensor]:
         """The state as `optimizer.<parameter>.<quantity>`: live tensors, to be copied by whoever keeps them.
 
-        Step counters are among them, as the 0-d float32 tensors they are. A parameter that has never had a
-        gradient has no state yet.
+        Step counters are among them, as the 0-d float32 tensors they are; moments are sharded as their parameters.
+        A parameter that has never had a gradient has no state yet.
         """
         return {
             f"{_PREFIX}{name}.{quantity}": value
@@ -160,7 +166,10 @@ class OptimizerSet:
             names = [name for group in optimizer.param_groups for name in group["param_names"]]
             # Cloned, for torch keeps what it is given where type and device already fit.
             plain["state"] = {
-                index: {quantity: value.clone() for quantity, value in states[name].items()}
+                index: {
+                    quantity: part_of(value, self._owner[name][1]).clone() if value.ndim else value.clone()
+                    for quantity, value in states[name].items()
+                }
                 for index, name in enumerate(names)
                 if name in states
             }

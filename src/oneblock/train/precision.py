@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
@@ -18,16 +18,19 @@ class InPrecision(nn.Module):
 
     Images are rounded too. Gradients arrive at the model's own float32 weights. The residual stream is in `precision`:
     on a CPU it is mostly memory that an elementwise step waits for. In float32 it is the model itself.
+
+    rounded_already: names of parameters that come rounded, where several processes gather them
     """
 
-    def __init__(self, model: nn.Module, precision: torch.dtype) -> None:
+    def __init__(self, model: nn.Module, precision: torch.dtype, rounded_already: Collection[str] = ()) -> None:
         super().__init__()
         self.model, self.precision = model, precision
-        self.rounded = list(_rounded(model)) if precision != torch.float32 else []
+        rounded = _rounded(model) if precision != torch.float32 else ()
+        self.rounded = [name for name in rounded if name not in rounded_already]
 
     def forward(self, *inputs: Any, **options: Any) -> Tensor:
         """The model's answer."""
-        if not self.rounded:
+        if self.precision == torch.float32:
             out: Tensor = self.model(*inputs, **options)
             return out
         inputs = tuple(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -75,6 +75,33 @@ class Processes:
             dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def gather(self, value: Value) -> list[Value]:
+        """Every process's value, in their order, in all of them; picklable."""
+        if self.world == 1:
+            return [value]
+        found: list[Any] = [None] * self.world
+        with _others():
+            dist.all_gather_object(found, value)
+        return found
+
+    def each_does(self, work: Callable[[], Value]) -> Value:
+        """What every process makes for itself, the first before the others; what one cannot make stops all of them.
+
+        So the first may fetch what the others then find.
+        """
+        made: Value | None = None
+        failed: OneblockError | None = None
+        for turn in (True, False):
+            if self.first is turn:
+                try:
+                    made = work()
+                except OneblockError as error:
+                    failed = error
+            said = [words for words in self.gather(str(failed) if failed else None) if words]
+            if said:
+                raise failed or ProcessError(f"another process stopped: {said[0]}")
+        return made  # type: ignore[return-value]
+
     def first_does(self, work: Callable[[], Value]) -> Value:
         """What the first process makes, in all of them; what it cannot make stops all of them."""
         made: Value | None = None
@@ -90,6 +117,9 @@ class Processes:
         if words is not None:
             raise ProcessError(f"the first process stopped: {words}")
         return self.agree(made)  # type: ignore[return-value]
+
+
+ALONE = Processes()
 
 
 def started_by_torchrun() -> bool:
@@ -109,9 +139,14 @@ def joined(device: torch.device) -> Iterator[Processes]:
     except (RuntimeError, ValueError) as error:
         raise ProcessError(f"the processes did not find one another: {_line(error)}; start them by torchrun") from error
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), device)
-    finally:
-        dist.destroy_process_group()
+        with _others(only=_GONE):
+            yield Processes(dist.get_rank(), dist.get_world_size(), device)
+    except BaseException:
+        # NCCL would wait here for processes that are gone; when this one has ended the others are told.
+        if backend == "gloo":
+            dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 def own_device(device: torch.device) -> torch.device:
@@ -122,11 +157,17 @@ def own_device(device: torch.device) -> torch.device:
     return device
 
 
+_GONE = ("gloo", "nccl", "connection", "peer", "process group", "processgroup", "timed out", "timeout")
+"""Words of the messages with which a collective ends inside a forward or backward pass, where others end too."""
+
+
 @contextmanager
-def _others() -> Iterator[None]:
+def _others(only: tuple[str, ...] = ()) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if only and not isinstance(error, dist.DistError) and not any(word in str(error).lower() for word in only):
+            raise
         raise ProcessError(
             f"another process is gone or does not answer ({_line(error)}); see what it said. "
             "Go on from the last checkpoint with --resume"

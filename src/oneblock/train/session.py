@@ -10,6 +10,11 @@ from typing import Any
 import torch
 
 from oneblock.config.config import Config
+from oneblock.config.encoder_decoder import EncoderDecoder
+from oneblock.config.errors import ConfigError
+from oneblock.config.expert_rules import check_over_processes
+from oneblock.config.experts import Mixture
+from oneblock.config.objective import NotTrained
 from oneblock.config.serial import config_from_dict, diff, to_dict
 from oneblock.inspect.statistics import flops_per_token
 from oneblock.machine.allocator import keep_memory
@@ -24,23 +29,26 @@ from oneblock.runs.weights import load_weights
 from oneblock.train import horizon as horizons
 from oneblock.train.average import WeightAverage
 from oneblock.train.guard import SpikeGuard
+from oneblock.train.layout import Layout
 from oneblock.train.loop import KEPT, Diverged, Listener, Loop, Stop
 from oneblock.train.optimizer import make_optimizer
-from oneblock.train.processes import Processes
+from oneblock.train.processes import ALONE, Processes
 from oneblock.train.report import write_report
 from oneblock.train.state import Kept, Training
-from oneblock.train.step import ALONE, Gradients, compile_wanted
+from oneblock.train.step import Gradients, compile_wanted
 from oneblock.train.tasks import TASKS, Task
+
+MAY_CHANGE = ("recipe.steps", "recipe.minutes", "recipe.distribution")
 
 
 def start(config: Config, out: Path | None, processes: Processes = ALONE) -> tuple[Config, Task, Run]:
     """A new run: its data read, its folder made, its configuration (with what the data decides) written."""
-    # The first process may fetch the data; the others then find it in the cache.
-    if not processes.first:
-        processes.meet()
-    fitted, task = TASKS[type(config.recipe.objective)].begin(config)
-    if processes.first:
-        processes.meet()
+
+    def begin() -> tuple[Config, Task]:
+        _check(config, processes)
+        return TASKS[type(config.recipe.objective)].begin(config)
+
+    fitted, task = processes.each_does(begin)
 
     def make() -> Path:
         run = Run.create(out, fitted.name)
@@ -52,17 +60,41 @@ def start(config: Config, out: Path | None, processes: Processes = ALONE) -> tup
     return fitted, task, Run(processes.first_does(make))
 
 
-def reopen(run: Run, wanted: Callable[[Config], Config]) -> tuple[Config, Task, Run]:
-    """A run that was begun, with the same data. `wanted` applies what was asked for; only its length may differ."""
-    config = config_from_dict(run.read_json("config.json"))
-    asked = wanted(config)
-    changed = [path for path in diff(config, asked) if path not in ("recipe.steps", "recipe.minutes")]
-    if changed:
-        raise RunError(
-            f"--resume goes on as the run began, and {', '.join(changed)} would differ; "
-            "leave that out, or start a new run with another --out"
+def reopen(run: Run, wanted: Callable[[Config], Config], processes: Processes = ALONE) -> tuple[Config, Task, Run]:
+    """A run that was begun, with the same data. `wanted` applies what was asked for: how long, and who holds what."""
+
+    def begun() -> tuple[Config, Task]:
+        config = config_from_dict(run.read_json("config.json"))
+        asked = wanted(config)
+        changed = [path for path in diff(config, asked) if not path.startswith(MAY_CHANGE)]
+        if changed:
+            raise RunError(
+                f"--resume goes on as the run began, and {', '.join(changed)} would differ; "
+                "leave that out, or start a new run with another --out"
+            )
+        _check(asked, processes)
+        return asked, TASKS[type(config.recipe.objective)].reopen(config, run)
+
+    return *processes.each_does(begun), run
+
+
+def _check(config: Config, processes: Processes) -> None:
+    """Raise ConfigError for what nobody, or not so many processes, can train."""
+    if isinstance(config.recipe.objective, NotTrained):
+        kinds = "a decoder, an encoder, an encoder_decoder or a dit"
+        raise ConfigError("model", type(config.model).__name__, f"is of a kind that is not trained here; train {kinds}")
+    option, model = config.recipe.distribution, config.model
+    stacks = (model.encoder, model.decoder) if isinstance(model, EncoderDecoder) else (model,)
+    mixed = any(isinstance(block.feed_forward, Mixture) for stack in stacks for block in stack.blocks)
+    if option.experts == "sharded" and not mixed:
+        rule = "needs a model with experts"
+        raise ConfigError(
+            "recipe.distribution.experts", option.experts, rule, ("replicated", "block.feed_forward=top_k")
         )
-    return asked, TASKS[type(config.recipe.objective)].reopen(config, run), run
+    check_over_processes(config, processes.world, sharded=option.experts == "sharded")
+    if config.recipe.compile == "on" and processes.world > 1 and "sharded" in (option.parameters, option.experts):
+        rule = "is not for processes that share parameters or experts out"
+        raise ConfigError("recipe.compile", "on", rule, ("auto", "off"))
 
 
 class Session:
@@ -87,8 +119,9 @@ class Session:
         self.device = pick_device(device)
         self.precision = pick_precision(config.recipe.precision, self.device)
         self.model = build(config, seed=config.recipe.seed).to(self.device)
-        self.parts = self._parts()
         recipe = config.recipe
+        self.layout = Layout(self.model, recipe.distribution, processes, self.precision)
+        self.parts = self._parts()
         self.gradients = Gradients(
             self.model,
             precision=self.precision,
@@ -97,7 +130,7 @@ class Session:
             seed=recipe.seed,
             loss=task.loss,
             num_targets=task.num_targets,
-            processes=processes,
+            layout=self.layout,
         )
         self.loop = Loop(
             config,
@@ -105,14 +138,14 @@ class Session:
             run,
             self.parts,
             self.gradients,
+            self.layout,
             listen=listen,
             stop=stop,
             sample=self._sample,
-            processes=processes,
         )
         if resume:
             self._resume()
-        self.compiled = compile_wanted(recipe, self.device)
+        self.compiled = self.layout.whole_everywhere and compile_wanted(recipe, self.device)
 
     def _parts(self) -> Training:
         recipe = self.config.recipe
@@ -205,11 +238,12 @@ class Session:
         if finished and kept is not None:
             losses["final_val_loss"] = loop.loss_on("validation")
             final = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-            self.model.load_state_dict(load_weights(self.run.path, KEPT)[0])
+            self.layout.load(load_weights(self.run.path, KEPT)[0])
             losses["val_loss"] = loop.loss_on("validation", torch.float32)
             losses["train_loss"] = loop.loss_on("train")
-            measures |= self.task.measures(self.model)
-            self.model.load_state_dict(final)
+            with self.layout.whole() as model:
+                measures |= self.task.measures(model)
+            self.layout.load(final)
         rate = self._tokens_per_second()
         return {
             **losses,
@@ -239,8 +273,8 @@ class Session:
     def _sample(self) -> str:
         """What the better weights make."""
         kept = self.parts.count.kept
-        with self.loop.weights(kept.averaged if kept else False):
-            return self.task.sample(self.model)
+        with self.loop.weights(kept.averaged if kept else False), self.layout.whole() as model:
+            return self.task.sample(model)
 
 
 def _exp(loss: float | None) -> float | None:

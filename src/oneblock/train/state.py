@@ -12,6 +12,7 @@ from oneblock.train.average import WeightAverage
 from oneblock.train.guard import SpikeGuard
 from oneblock.train.horizon import Horizon
 from oneblock.train.optimizers import OptimizerSet
+from oneblock.train.sharding import load_whole
 
 MODEL = "model."
 
@@ -49,7 +50,7 @@ class Training:
     count: Count = field(default_factory=Count)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by name: the model's, the optimiser's, the average's."""
+        """Every tensor by name, sharded ones as they are: the model's, the optimiser's, the average's."""
         tensors = {MODEL + name: tensor for name, tensor in self.model.state_dict().items()}
         return tensors | self.optimizer.tensors() | (self.average.tensors() if self.average else {})
 
@@ -65,10 +66,10 @@ class Training:
         }
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint, bit for bit."""
+        """Go on from a checkpoint, bit for bit; its tensors are whole, whatever is sharded here."""
         state = checkpoint.state
         weights = {k.removeprefix(MODEL): t for k, t in checkpoint.tensors.items() if k.startswith(MODEL)}
-        self.model.load_state_dict(weights)
+        load_whole(self.model, weights)
         self.optimizer.load(checkpoint.tensors, state["optimizer"])
         if self.average is not None:
             self.average.load(checkpoint.tensors, state["average"])

@@ -5,23 +5,21 @@ from __future__ import annotations
 import functools
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from oneblock.config.recipe import Recipe
-from oneblock.nn.experts.mixture import Mixture
+from oneblock.nn.experts.balance import balance
+from oneblock.nn.experts.mixture import Mixture, TopK
 from oneblock.nn.record import Record
+from oneblock.train.layout import Layout
 from oneblock.train.loss import cross_entropy
 from oneblock.train.precision import InPrecision
-from oneblock.train.processes import Processes
 from oneblock.train.seeds import step_seed
-
-Loss = Callable[..., Tensor]
-ALONE = Processes()
+from oneblock.train.together import Loss, together
 
 
 def next_token(forward: Callable[..., Tensor], inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
@@ -39,9 +37,9 @@ class Gradients:
 
     Each piece's mean loss is weighted by its share of the targets, so that the gradient is that of the whole batch.
     Randomness (dropout, input noise) is a function of (seed, step, piece). `loss(forward, *batch)` is the mean over
-    `num_targets(*batch)` targets, `forward` the model in `precision`. Of several processes each takes its own rows, and
-    PyTorch's DistributedDataParallel adds the gradients up. `records` holds what mixtures of experts told of the last
-    batch, a record for each piece; their auxiliary losses are part of the loss.
+    `num_targets(*batch)` targets, `forward` the model in `precision`. Of several processes, over which `layout` has
+    laid the model out, each takes its own rows, and the gradients are added up. `records` holds what mixtures of
+    experts told of the last batch, a record for each piece; their auxiliary losses are part of the loss.
     """
 
     def __init__(
@@ -54,17 +52,21 @@ class Gradients:
         seed: int = 0,
         loss: Loss = next_token,
         num_targets: Callable[..., int] = all_of_the_second,
-        processes: Processes = ALONE,
+        layout: Layout | None = None,
     ) -> None:
         self.model, self.precision, self.accumulation = model, precision, accumulation
         self.input_noise, self.seed = input_noise, seed
-        self.forward, self.task_loss, self.num_targets = InPrecision(model, precision), loss, num_targets
+        layout = layout or Layout(model)
+        self.forward = InPrecision(model, precision, rounded_already=layout.gathered)
+        self.task_loss, self.num_targets = loss, num_targets
         self.device = next(model.parameters()).device
-        self.processes = processes
-        self.mixed = any(isinstance(module, Mixture) for module in model.modules())
+        self.processes = layout.processes
+        mixtures = [module for module in model.modules() if isinstance(module, Mixture)]
+        self.mixed = bool(mixtures)
+        self.biased = any(isinstance(mixture, TopK) and mixture.choice_bias is not None for mixture in mixtures)
         self.records: list[Record] = []
         self.loss: Loss = self._loss
-        self.together = Together(self) if processes.world > 1 else None
+        self.together = together(lambda *piece: self.loss(*piece), layout)
         self.compile_seconds = 0.0
 
     def _loss(self, *batch: Tensor) -> Tensor:
@@ -95,6 +97,15 @@ class Gradients:
             total += loss.detach()
         return self.processes.sum(total)
 
+    def balance(self) -> None:
+        """Mixtures of experts without a balancing loss move their biases by the last batch's loads in all processes."""
+        if self.biased:
+            for record in self.records:
+                for layer in record.layers:
+                    # Each process has as many rows: the mean of their loads is the load of all.
+                    self.processes.sum(layer.load.detach()).div_(self.processes.world)
+            balance(self.model, *self.records)
+
     def _noised(self, inputs_BT: Tensor) -> Tensor:
         replaced = torch.rand(inputs_BT.shape, device=self.device) < self.input_noise
         vocab: int = self.model.config.vocab_size  # type: ignore[union-attr, assignment]
@@ -122,29 +133,6 @@ class Gradients:
             return False
         self.loss = compiled
         return True
-
-
-class Together(nn.Module):
-    """The same with other processes: a module whose forward is the loss, for DistributedDataParallel to watch."""
-
-    def __init__(self, gradients: Gradients) -> None:
-        super().__init__()
-        self.model = gradients.model
-        self._gradients = [gradients]  # in a list: what it watches is the model
-        self._watched = [nn.parallel.DistributedDataParallel(self)]
-
-    def forward(self, *piece: Tensor) -> Tensor:
-        """The mean loss of this process's piece."""
-        return self._gradients[0].loss(*piece)
-
-    def backward(self, piece: Sequence[Tensor], share: float, *, last: bool) -> Tensor:
-        """The piece's share of the loss; its gradients, after the last piece those of all processes."""
-        watched = self._watched[0]
-        with watched.no_sync() if not last else nullcontext():
-            loss = watched(*piece) * share
-            # The processes' gradients are averaged there, and the shares want their sum.
-            (loss * self._gradients[0].processes.world).backward()
-        return loss
 
 
 GRADIENT_TOLERANCE = 0.05

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from oneblock.config.config import Config
+from oneblock.config.distribution import Distribution
 from oneblock.config.errors import ConfigError
 from oneblock.config.objective import NextToken, Pairs
 from oneblock.config.presets import nano
@@ -125,3 +126,19 @@ def test_pairs_are_never_wider_than_their_contexts(tiny, data):
     assert all(side.shape[1] <= 11 for batch in batches for side in batch)
     model = session.build(config, seed=1)
     assert task.loss_on(model, "train", torch.float32) > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_processes_that_share_the_parameters_out_train_as_one(kind, tiny, together, tmp_path):
+    results, losses = [], []
+    for world, parameters in ((1, "replicated"), (2, "sharded")):
+        config = tiny(kind, steps=5, accumulation=2, clip=0.1, distribution=Distribution(parameters=parameters))
+        if kind == "denoise":
+            # Each process would drop classes of its own.
+            config = replace(config, model=replace(config.model, class_dropout=0.0))
+        results.append(together(world, tmp_path / f"by{world}", config))
+        lines = [json.loads(line) for line in (tmp_path / f"by{world}/metrics.jsonl").read_text().splitlines()]
+        losses.append([(line["loss"], line["grad_norm"]) for line in lines if line["event"] == "step"])
+    torch.testing.assert_close(torch.tensor(losses[1]), torch.tensor(losses[0]), rtol=1e-5, atol=1e-5)
+    for name in ("val_loss", "train_loss", *MEASURES[kind]):
+        assert results[1][name] == pytest.approx(results[0][name], rel=1e-5), name

@@ -14,6 +14,7 @@ from oneblock.config.dit import DiT
 from oneblock.config.encoder_decoder import EncoderDecoder
 from oneblock.config.presets import PRESETS
 from oneblock.config.serial import diff, to_dict
+from oneblock.config.vision import Vision
 from oneblock.inspect.formula import formula_text
 from oneblock.inspect.statistics import parameters
 from oneblock.inspect.svg import svg
@@ -230,7 +231,7 @@ def _value(value: object) -> str:
 def _alphabet(config: Config) -> tuple[str, str]:
     """What the model reads."""
     match config.model:
-        case DiT() as model:
+        case DiT() | Vision() as model:
             height, width = model.sides
             return "images", f"{height} × {width}, {model.channels} channel(s), in patches of {model.patch}"
         case EncoderDecoder() as model:
