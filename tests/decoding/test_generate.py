@@ -101,6 +101,19 @@ def test_stopped_rows_are_filled_and_the_end_comes_when_all_have(tiny, prompts):
         assert row[: end + 1] == wanted[: end + 1] and set(row[end:]) == {stop}
 
 
+def test_any_of_several_tokens_stops_a_row(tiny, prompts):
+    model, (tokens, padding) = tiny(), prompts
+    free = generate(model, tokens, 60, seed=2, padding=padding)[:, 9:]
+    stops = [int(free[0, 4]), int(free[1, 2])]
+    ends = [next(place for place, token in enumerate(row) if token in stops) for row in free.tolist()]
+    for use_cache in (True, False):
+        stopped = generate(model, tokens, 60, seed=2, padding=padding, stop=stops, use_cache=use_cache)[:, 9:]
+        assert stopped.shape[1] == max(ends) + 1
+        for row, wanted, end in zip(stopped.tolist(), free.tolist(), ends, strict=True):
+            assert row[: end + 1] == wanted[: end + 1] and set(row[end:]) == {wanted[end]}
+    assert torch.equal(generate(model, tokens, 60, seed=2, padding=padding, stop=[])[:, 9:], free)
+
+
 def test_what_stands_at_pads_changes_nothing(tiny, prompts):
     model, (tokens, padding) = tiny(), prompts
     other = tokens.masked_fill(padding, -100)
@@ -168,6 +181,8 @@ def test_numbers_that_are_none_are_named(tiny):
         (torch.tensor([[1]]), {"top_p": 2}, "top_p=2 must be"),
         (torch.tensor([[1]]), {"seed": "s"}, "seed='s' must be"),
         (torch.tensor([[1]]), {"stop": 13}, "stop=13 must be .*0…12"),
+        (torch.tensor([[1]]), {"stop": (1, 13)}, "stop=.1, 13. must be .*several of them"),
+        (torch.tensor([[1]]), {"stop": "7"}, "stop='7' must be"),
         (torch.tensor([[1]]), {"padding": torch.tensor([[True]])}, "row 0 is all pads"),
         (torch.tensor([[1]]), {"compile": True, "use_cache": False}, "compile=True needs use_cache=True"),
     ],

@@ -69,6 +69,7 @@ MODELS = [
     pair(source_vocab=U, shared_embedding=True, tied=False, steps=("attention+cross_attention", "feed_forward")),
     encoder(),
     encoder(head=NoHead(), position=Learned()),
+    encoder(head=NoHead(), position=Learned(), num_segments=3, embedding_norm=LayerNorm()),
     encoder(head=TransformedHead()),
     encoder(head=TransformedHead(tied=False, dense_bias=False, bias=False), position=T5Bias()),
     presets.encoder_nano().model,
@@ -133,6 +134,15 @@ def test_cache_bytes_are_the_tensors():
     model.decode(torch.zeros(1, 2, dtype=torch.long), model.encode(torch.zeros(1, S, dtype=torch.long)), None, cache)
     assert cache.num_bytes - own == S * memory_bytes_per_token(option, 4) == S * 2 * 3 * 2 * 5 * 4
     assert cache_bytes_per_token(encoder()) == memory_bytes_per_token(encoder()) == 0
+
+
+def test_segments_are_drawn_and_written():
+    option = encoder(position=Learned(), num_segments=3, embedding_norm=LayerNorm())
+    written = formula_text(option).splitlines()
+    assert written[0] == "x = LayerNorm(Embedding(tokens) + Segment(segments) + Learned(positions))"
+    box = next(box for box in dataflow(option).boxes() if box.name == "+ segment embedding")
+    assert (box.kind, box.details) == ("embedding", ("3 × 24",))
+    assert "+ segment embedding" in draw(option) and "+ segment embedding" in svg(option)
 
 
 def test_the_originals_formula():

@@ -76,6 +76,14 @@ def test_a_capacity_below_the_tokens_saves_and_masks_cost():
 
     assert changed(capacity_factor=100.0) == changed(capacity_factor=None) == 0
     assert changed(capacity_factor=0.5) == 3 * 3 * round(one * (5 / 12 - 1))
+    # Two places each, 10 for 12 tokens, in evaluation too.
+    fixed = {"capacity": 2, "capacity_factor": None}
+    assert changed(**fixed) == 3 * 3 * round(one * (10 / 12 - 1))
+    assert changed(capacity=99, capacity_factor=None) == 0
+    told = [
+        forward_flops_per_token(model(Switch(num_experts=E, expert=Dense(hidden=F), **more))) for more in ({}, fixed)
+    ]
+    assert told[1] - told[0] == 3 * round(one * (10 / 12 - 1))
     # 1.25: 3 places each, 15 for 12 tokens.
     masks = 4 * 15 * D
     assert changed(dispatch="einsum") == 3 * 3 * (round(one * (15 / 12 - 1)) + masks)
@@ -115,6 +123,8 @@ def test_drawn_and_written():
         box = [box for box in dataflow(config).boxes() if box.kind == "feed_forward"][-1]
         return box.name, box.details
 
+    option = 'blocks.1.feed_forward={"type": "switch", "capacity": 9, "capacity_factor": null}'
+    assert words(override(presets.switch_nano(), option))[1][:2] == ("top 1 of 8 experts", "capacity 9")
     assert words(config) == (
         "Switch",
         ("top 1 of 8 experts", "capacity × 1.25", "evaluated at × 2", "groups of 64", "ReLU²", "256 → 1,024 → 256"),

@@ -122,6 +122,39 @@ def test_a_transformed_head_by_hand():
     torch.testing.assert_close(encoder(tokens(2, T)), expected)
 
 
+@torch.no_grad()
+def test_segments_by_hand():
+    one, several = model(embedding_norm=LayerNorm()), model(embedding_norm=LayerNorm(), num_segments=3)
+    stir(several)
+    missing, unexpected = one.load_state_dict(several.state_dict(), strict=False)
+    assert (missing, unexpected) == ([], ["embedding.segments.weight"])
+    ids, segments = tokens(2, T), tokens(2, T, seed=1) % 3
+    expected = one.embedding.norm(one.embedding(ids) + several.embedding.segments.weight[segments])
+    handle = one.embedding.norm.register_forward_hook(lambda *_: expected)
+    answer, vectors = one(ids), one.vectors(ids)
+    handle.remove()
+    torch.testing.assert_close(several(ids, segments=segments), answer)
+    torch.testing.assert_close(several.vectors(ids, segments=segments), vectors)
+    torch.testing.assert_close(several(ids), several(ids, segments=torch.zeros_like(ids)))
+    assert not torch.allclose(several(ids), answer)
+
+
+def test_wrong_segments_are_named():
+    several, ids = model(num_segments=3), tokens(2, T)
+    with pytest.raises(
+        ValueError, match=r"segments must be whole numbers of the tokens' shape \(2, 7\), got torch.int64 \(7,\)"
+    ):
+        several(ids, segments=ids[0])
+    for dtype in (torch.float32, torch.bool):
+        with pytest.raises(ValueError, match=f"got {dtype}"):
+            several(ids, segments=torch.zeros(2, T, dtype=dtype))
+    for wrong in (3, -1):
+        with pytest.raises(ValueError, match=f"segment {wrong} is not one of the model's, 0…2"):
+            several(ids, segments=torch.full_like(ids, wrong))
+    with pytest.raises(ValueError, match="a model without segments"):
+        model()(ids, segments=torch.zeros_like(ids))
+
+
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("pool", [MeanPool, FirstPool])
 @torch.no_grad()
@@ -158,10 +191,9 @@ def test_bert_and_the_preset_have_their_counts():
     )
     bert = Encoder(
         vocab_size=vocab, context=context, width=d, num_layers=layers, blocks=(block,), position=Learned(),
-        embedding_norm=LayerNorm(eps=1e-12), head=TransformedHead(norm=LayerNorm(eps=1e-12)),
+        embedding_norm=LayerNorm(eps=1e-12), head=TransformedHead(norm=LayerNorm(eps=1e-12)), num_segments=2,
     )  # fmt: skip
-    # The formula's two rows of segments are not there: a single text has one, which positions can hold.
-    formula = (vocab + context) * d + 2 * d + layers * (4 * (d * d + d) + 2 * d * f + f + d + 4 * d)
-    assert count(bert) == formula + (d * d + d) + 2 * d + vocab == 109_514_298 - 2 * d
+    formula = (vocab + context + 2) * d + 2 * d + layers * (4 * (d * d + d) + 2 * d * f + f + d + 4 * d)
+    assert count(bert) == formula + (d * d + d) + 2 * d + vocab == 109_514_298
     d = 256
     assert count(presets.encoder_nano()) == 66 * d + 4 * (12 * d * d + 2 * d) + d

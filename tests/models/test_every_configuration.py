@@ -90,6 +90,7 @@ FACTORS = {
         Gated(activation="relu", ratio=1.0),
         Switch(num_experts=3, expert=Dense(activation="relu", hidden=9)),
         GShard(num_experts=4, expert=Gated(hidden=5, bias=True), group_size=3),
+        Switch(num_experts=4, expert=Dense(hidden=5), capacity=T + 2, capacity_factor=None, group_size=T + 2),
         TopK(num_experts=5, k=3, expert=Dense(hidden=7), shared_experts=1, bias_rate=0.01),
     ],
     "position": [

@@ -84,6 +84,7 @@ FACTORS = {
     "pool": [MeanPool(), MeanPool(normalise=False), FirstPool(), FirstPool(normalise=True)],
     "tables": [(False, True), (False, False), (True, True), (True, False)],
     "around_head": [(False, False, None), (True, False, None), (False, True, 5.0)],
+    "segments": [None, 3],
 }
 
 
@@ -119,6 +120,7 @@ def encoder(row):
         vocab_size=V,
         width=D,
         embedding_scale=row["embedding"][0],
+        num_segments=row["segments"],
         head=row["head"],
         pool=row["pool"],
         init=row["init"],
@@ -199,7 +201,12 @@ def call(model, tokens, padding=None):
     """The answer of either kind: of an encoder-decoder for one and the same target."""
     if hasattr(model, "encode"):
         return model(tokens, ids(len(tokens), T, vocab=U, seed=3), padding)
-    return model(tokens, padding)
+    return model(tokens, padding, segments=segments(model, tokens))
+
+
+def segments(model, tokens):
+    """The kind of a token by its number, where the model has kinds."""
+    return tokens % model.config.num_segments if model.config.num_segments else None
 
 
 NUMBERS = pytest.mark.parametrize("number", range(ROWS))
@@ -263,7 +270,7 @@ def test_padding_changes_nothing_and_rows_do_not_meet(kind, number):
         for row in range(B):
             real = ~padding[row]
             if kind == "encoder":
-                alone, here = model(tokens[row : row + 1, real])[0], other[row, real]
+                alone, here = call(model, tokens[row : row + 1, real])[0], other[row, real]
             else:
                 target = ids(B, T, vocab=U, seed=3)[row : row + 1]
                 alone, here = model(tokens[row : row + 1, real], target)[0], other[row]

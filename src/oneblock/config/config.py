@@ -9,18 +9,20 @@ from oneblock.config.dit import DiT
 from oneblock.config.encoder import Encoder
 from oneblock.config.encoder_decoder import EncoderDecoder
 from oneblock.config.errors import ConfigError
-from oneblock.config.objective import OBJECTIVES, Denoise, Masked, NextToken, Objective, Pairs
+from oneblock.config.objective import OBJECTIVES, Denoise, Masked, NextToken, NotTrained, Objective, Pairs
 from oneblock.config.part import Part, option
 from oneblock.config.recipe import Recipe
+from oneblock.config.vision import Vision
 
-MODELS = {"decoder": Decoder, "encoder": Encoder, "encoder_decoder": EncoderDecoder, "dit": DiT}
-Model = Decoder | Encoder | EncoderDecoder | DiT
+MODELS = {"decoder": Decoder, "encoder": Encoder, "encoder_decoder": EncoderDecoder, "dit": DiT, "vision": Vision}
+Model = Decoder | Encoder | EncoderDecoder | DiT | Vision
 
 LEARNS: dict[type[Model], type[Objective]] = {
     Decoder: NextToken,
     Encoder: Masked,
     EncoderDecoder: Pairs,
     DiT: Denoise,
+    Vision: NotTrained,
 }
 """Kind of model -> what it is trained to say."""
 

@@ -70,12 +70,15 @@ class Encoder(Stack):
     """Tokens in, what each means among all the others out: logits, or vectors where there is no head.
 
     embedding_scale: the embedding ×√width
+    num_segments:    kinds of tokens (BERT: those of a first and of a second text), each with a learned vector that is
+                     added to its tokens' embedding; None: there is one kind
     pool:            how `vectors` makes one vector of a text
     """
 
     vocab_size: int = count()
     width: int = count()
     embedding_scale: bool = flag(False)
+    num_segments: int | None = count(None)
     head: Head = option(HEADS, TokenHead())
     pool: Pool = option(POOLS, MeanPool())
     init: Init = option(INITS, Normal())

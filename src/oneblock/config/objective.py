@@ -47,5 +47,10 @@ class Denoise(Part):
     """What was added to an image, the process being the model's own (a diffusion transformer)."""
 
 
-OBJECTIVES = {"next_token": NextToken, "masked": Masked, "pairs": Pairs, "denoise": Denoise}
-Objective = NextToken | Masked | Pairs | Denoise
+@dataclass(frozen=True, kw_only=True)
+class NotTrained(Part):
+    """Nothing: the model was trained elsewhere, and there is no training of its kind here (a vision encoder)."""
+
+
+OBJECTIVES = {"next_token": NextToken, "masked": Masked, "pairs": Pairs, "denoise": Denoise, "none": NotTrained}
+Objective = NextToken | Masked | Pairs | Denoise | NotTrained

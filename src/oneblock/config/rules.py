@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from oneblock.config.dit import DiT, PatchPosition
     from oneblock.config.encoder_decoder import EncoderDecoder
     from oneblock.config.stack import Stack
+    from oneblock.config.vision import Vision
 
 
 EVEN_BUCKETS = "must be even: half of them are for each side, and here both are seen"
@@ -185,7 +186,12 @@ def _odd_buckets(position: object) -> bool:
 
 
 def check_stack(
-    stack: Stack | DiT, width: int, *, causal: bool = True, has_memory: bool = False, has_condition: bool = False
+    stack: Stack | DiT | Vision,
+    width: int,
+    *,
+    causal: bool = True,
+    has_memory: bool = False,
+    has_condition: bool = False,
 ) -> None:
     """Raise `ConfigError` for the first rule across fields that is broken.
 

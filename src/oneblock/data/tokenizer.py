@@ -6,7 +6,7 @@ import codecs
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from oneblock.data.pieces import pieces
 
 Ids = npt.NDArray[np.int64]
 
-KINDS = ("chars", "bytes", "bpe", "symbols")
+KINDS = ("chars", "bytes", "bpe", "symbols", "hub")
 MIN_BPE = 257
 NO_ID = -1
 
@@ -42,6 +42,8 @@ class Tokenizer(ABC):
     """Text to ids in 0…vocab_size-1 and back; `decode(encode(text)) == text` for every text it knows."""
 
     kind: ClassVar[str]
+    ends: tuple[int, ...] = ()
+    """The ids after which a text is at its end; none where a text has no end of its own."""
 
     @property
     @abstractmethod
@@ -69,13 +71,21 @@ class Tokenizer(ABC):
         parts = list(self.encode_pieces(text))
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
+    def encode_with_specials(self, text: str) -> Ids:
+        """`encode`, with the special tokens that the model expects around a text, such as the one it begins with."""
+        return self.encode(text)
+
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ids; bytes that are no UTF-8 (a model can sample such) become U+FFFD."""
         return b"".join(self.token_bytes(int(token)) for token in ids).decode("utf-8", errors="replace")
 
-    def stream(self) -> StreamDecoder:
-        """A decoder for ids that come one at a time."""
+    def stream(self, after: Sequence[int] = ()) -> StreamDecoder:
+        """A decoder for ids that come one at a time, `after` those of the prompt."""
         return StreamDecoder(self)
+
+    def chat(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """A conversation as the text that the model was trained on; `DataError` where it was trained on none."""
+        raise DataError("this model's tokenizer has no chat template: it takes plain text; leave --chat out")
 
     @property
     def fingerprint(self) -> str:
@@ -201,6 +211,11 @@ def tokenizer_from_dict(description: Mapping[str, Any]) -> Tokenizer:
             from oneblock.data.symbols import SymbolTokenizer
 
             return SymbolTokenizer(description["unit"], description["alphabet"])
+        if kind == "hub":
+            from oneblock.data.hub_tokenizer import HubTokenizer
+
+            rest = {name: description[name] for name in ("special", "ends", "chat_template")}
+            return HubTokenizer(description["backend"], **rest)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"the description of a {kind} tokenizer is damaged: {error!r}") from None
     raise DataError(f"unknown kind of tokenizer {kind!r}; allowed: {', '.join(KINDS)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,13 +30,13 @@ def generate(
     seed: int | None = None,
     padding: Tensor | None = None,
     use_cache: bool = True,
-    stop: int | None = None,
+    stop: int | Sequence[int] | None = None,
     prefill_chunk: int | None = None,
     compile: bool = False,
 ) -> Tensor:
     """The tokens B × T with up to `max_new_tokens` new ones behind each row, B × (T + new).
 
-    Fewer only where every row has made the token `stop`. The settings are those of `stream`.
+    Fewer only where every row has made a token of `stop`. The settings are those of `stream`.
     """
     columns = stream(
         model,
@@ -66,7 +66,7 @@ def stream(
     seed: int | None = None,
     padding: Tensor | None = None,
     use_cache: bool = True,
-    stop: int | None = None,
+    stop: int | Sequence[int] | None = None,
     prefill_chunk: int | None = None,
     compile: bool = False,
 ) -> Generator[Tensor, None, None]:
@@ -74,7 +74,8 @@ def stream(
 
     padding: B × T, True = a pad; rows of different lengths have their pads on the left
     seed: what row b draws depends on (seed, b) alone, so row 0 draws in a batch what it draws on its own
-    stop: a row that has made this token is filled with it from there on; the stream ends when every row has
+    stop: a row that has made this token, or one of these, is filled with it from there on; the stream ends when
+        every row has
     prefill_chunk: the prompt is read so many tokens at a time; compile: the one-token step is compiled
     Beyond the model's context each row goes on from its own shorter tail (`window_start`), cached or not.
     The model is in eval mode until the stream ends. GenerateError for a bad prompt or setting, at the call.
@@ -86,8 +87,7 @@ def stream(
     check_count("max_new_tokens", max_new_tokens, 0)
     if seed is not None:
         check_count("seed", seed, 0)
-    if stop is not None and not (type(stop) is int and 0 <= stop < model.config.vocab_size):
-        raise GenerateError(f"stop={stop!r} must be one of the tokens, 0…{model.config.vocab_size - 1}, or None")
+    stops = check_stops(stop, model.config.vocab_size)
     if prefill_chunk is not None:
         check_count("prefill_chunk", prefill_chunk, 1)
     if compile and not use_cache:
@@ -98,19 +98,21 @@ def stream(
     if use_cache:
         capacity = min(model.config.context, max(lengths) + max_new_tokens)
         stepper = (Fixed if compile else Plain)(model, len(lengths), capacity, prefill_chunk)
-    return _run(model, rows, stepper, sampling, chances, max_new_tokens, stop)
+    return _run(model, rows, stepper, sampling, chances, max_new_tokens, stops)
 
 
 def _run(
     model: Any, rows: Rows, stepper: Plain | None, sampling: Sampling, chances: Iterator[Tensor], count: int,
-    stop: int | None,
+    stops: tuple[int, ...],
 ) -> Generator[Tensor, None, None]:  # fmt: skip
     stopped_B = torch.zeros(len(rows.lengths), dtype=torch.bool, device=rows.text.device)
     ids_B, moved = stopped_B.long(), True
+    stops_S = torch.tensor(stops, device=rows.text.device)
     with in_eval_mode(model):
         for _ in range(count):
             # Not around the loop: the mode would reach the caller between two tokens.
             with torch.inference_mode():
+                last_B = ids_B
                 chance_B = None if sampling.temperature == 0 else next(chances).to(rows.text.device)
                 if stepper is None:
                     ids_B = sampling.choose(last_logits(model, *rows.windows(), None), chance_B)
@@ -119,12 +121,12 @@ def _run(
                 else:
                     ids_B = stepper.choose(ids_B, sampling, chance_B)
                 check_chosen(ids_B)
-                if stop is not None:
-                    ids_B = ids_B.masked_fill(stopped_B, stop)
-                    stopped_B = ids_B == stop
+                if stops:
+                    ids_B = torch.where(stopped_B, last_B, ids_B)
+                    stopped_B = (ids_B.unsqueeze(1) == stops_S).any(dim=1)
                 moved = rows.append(ids_B)
             yield ids_B.clone()
-            if stop is not None and bool(stopped_B.all()):
+            if stops and bool(stopped_B.all()):
                 return
 
 
@@ -178,6 +180,16 @@ def check_ids(tokens: Tensor, vocab_size: int) -> None:
             f"token {wrong} is not one of the model's, 0…{vocab_size - 1}; "
             "was the text encoded with the tokenizer of another model?"
         )
+
+
+def check_stops(stop: object, vocab_size: int) -> tuple[int, ...]:
+    """The tokens that end a row; GenerateError unless they are the model's."""
+    if stop is None:
+        return ()
+    stops = tuple(stop) if isinstance(stop, Sequence) else (stop,)
+    if any(type(one) is not int or not 0 <= one < vocab_size for one in stops):
+        raise GenerateError(f"stop={stop!r} must be one of the tokens, 0…{vocab_size - 1}, several of them, or None")
+    return stops
 
 
 def check_count(name: str, value: object, minimum: int) -> None:

@@ -27,6 +27,7 @@ class Column(Stack):
     embedding_scale: bool
     head: Head
     owns_table: bool = True
+    num_segments: int | None = None
     head_scale: bool = False
     logit_soft_cap: float | None = None
     tokens: str = "tokens"
@@ -48,7 +49,8 @@ def columns(config: Config | Model) -> tuple[Column, ...]:
             return (_column(model, model, title="decoder", head=head, logit_soft_cap=model.logit_soft_cap),)
         case Encoder():
             answer = "vectors" if isinstance(model.head, NoHead) else "logits"
-            return (_column(model, model, title="encoder", causal=False, head=model.head, answer=answer),)
+            own = {"head": model.head, "answer": answer, "num_segments": model.num_segments}
+            return (_column(model, model, title="encoder", causal=False, **own),)
         case EncoderDecoder():
             return _encoder(model), _decoder(model)
         case _:

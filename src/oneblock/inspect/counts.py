@@ -15,6 +15,7 @@ from oneblock.config.modulation import AdaLN, AdaLNZero
 from oneblock.config.norm import LayerNorm, NoNorm, Norm
 from oneblock.config.position import Learned, T5Bias
 from oneblock.config.residual import Scaled
+from oneblock.config.vision import Vision
 from oneblock.inspect import images
 from oneblock.inspect.columns import Column
 from oneblock.inspect.mixtures import dense_cost, mixture_cost
@@ -36,9 +37,9 @@ class Count(NamedTuple):
     of_memory: int = 0
 
 
-def counts_of(model: Column | DiT) -> Iterator[Count]:
-    """Everything that is learned in one column, or in a diffusion transformer."""
-    if isinstance(model, DiT):
+def counts_of(model: Column | DiT | Vision) -> Iterator[Count]:
+    """Everything that is learned in one column, or in a model of images."""
+    if isinstance(model, DiT | Vision):
         for part, learned, in_products, per_image in images.around(model):
             yield Count(part, learned, in_products, per_image=per_image)
         yield Count("norms", _norm(model.final_norm, model.width))
@@ -46,7 +47,7 @@ def counts_of(model: Column | DiT) -> Iterator[Count]:
             yield from _block(model.block(layer), model.width)
         return
     width, table = model.width, model.vocab_size * model.width
-    yield Count("embedding", table * model.owns_table)
+    yield Count("embedding", table * model.owns_table + (model.num_segments or 0) * width)
     yield Count("norms", _norm(model.embedding_norm, width) + _norm(model.last_norm, width))
     match model.position:
         case Learned():

@@ -19,6 +19,7 @@ from oneblock.config.encoder import NoHead, TransformedHead
 from oneblock.config.modulation import AdaLNZero, NoModulation
 from oneblock.config.position import Learned, Sinusoidal
 from oneblock.config.residual import NoResidual, Scaled
+from oneblock.config.vision import Vision
 from oneblock.inspect import images
 from oneblock.inspect.columns import Column, columns
 from oneblock.inspect.words import (
@@ -106,6 +107,8 @@ def dataflow(config: Config | Model) -> Dataflow:
     model = config.model if isinstance(config, Config) else config
     if isinstance(model, DiT):
         return _image_flow(model)
+    if isinstance(model, Vision):
+        return _vision_flow(model)
     *sources, last = columns(model)
     flow = _token_flow(last)
     return replace(flow, source=_token_flow(sources[0])) if sources else flow
@@ -117,7 +120,7 @@ def _token_flow(model: Column) -> Dataflow:
     table = Box(kind="embedding", name="token embedding", details=_table(model))
     blocks = tuple(_blocks(model))
     return Dataflow(
-        before=_row(Box(kind="end", name=model.tokens), table, scale),
+        before=_row(Box(kind="end", name=model.tokens), table, scale, _segments(model)),
         added=_row(_added(model)),
         entry=_row(norm_box(model.embedding_norm), _dropout(model.embedding_dropout)),
         blocks=blocks,
@@ -130,22 +133,15 @@ def _token_flow(model: Column) -> Dataflow:
 
 
 def _image_flow(model: DiT) -> Dataflow:
-    blocks, (position, *details) = tuple(_blocks(model)), images.position_words(model) or ("",)
     classes, width = images.class_words(model), number(model.width)
-    return Dataflow(
-        before=(
-            Box(kind="end", name="noisy images"),
-            Box(kind="embedding", name="patch embedding", details=images.patch_words(model)),
-        ),
+    return replace(
+        _patch_flow(model, "noisy images"),
         condition=_row(
             Box(kind="end", name="time and class" if classes else "time"),
             Box(kind="embedding", name="time embedding", details=images.time_words(model)),
             Box(kind="embedding", name="+ class embedding", details=classes) if classes else None,
             Box(kind="end", name=f"c (B × {width})"),
         ),
-        added=_row(Box(kind="position", name=position, details=tuple(details)) if position else None),
-        entry=(),
-        blocks=blocks,
         after=_row(
             norm_box(model.final_norm),
             _shift_and_scale(model.width),
@@ -153,19 +149,40 @@ def _image_flow(model: DiT) -> Dataflow:
             Box(kind="head", name="unpatchify", details=(images.said(model),)),
             Box(kind="end", name="answer"),
         ),
-        given=f"B × {images.image_words(model)}",
-        size=f"B × {model.context} × {width}",
         answer=f"B × {images.answer_words(model)}",
+    )
+
+
+def _vision_flow(model: Vision) -> Dataflow:
+    flow, words = _patch_flow(model, "images"), images.head_words(model)
+    head = (Box(kind="head", name="head", details=words),) if words else ()
+    return replace(
+        flow,
+        before=(*flow.before, Box(kind="embedding", name="class token in front", details=(number(model.width),))),
+        after=(*_row(norm_box(model.final_norm)), *head, Box(kind="end", name="logits" if head else "vectors")),
+        answer=f"B × {number(model.num_classes)}" if model.num_classes else flow.size,
+    )
+
+
+def _patch_flow(model: DiT | Vision, given: str) -> Dataflow:
+    """An image up to the end of the blocks."""
+    blocks, (position, *details) = tuple(_blocks(model)), images.position_words(model) or ("",)
+    patches = Box(kind="embedding", name="patch embedding", details=images.patch_words(model))
+    return Dataflow(
+        before=(Box(kind="end", name=given), patches),
+        added=_row(Box(kind="position", name=position, details=tuple(details)) if position else None),
+        entry=(),
+        blocks=blocks,
+        after=(),
+        given=f"B × {images.image_words(model)}",
+        size=f"B × {model.context} × {number(model.width)}",
+        answer="",
         repeats="the blocks repeat in turn" if len(blocks) > 1 and model.num_layers > len(model.blocks) else "",
     )
 
 
 def _shift_and_scale(width: int) -> Box:
     return Box(kind="modulation", name="⊙ (1 + γ) + β", details=(f"from c: 2 × {number(width)}",))
-
-
-def _gate(width: int) -> Box:
-    return Box(kind="modulation", name="⊙ α", details=(f"from c: {number(width)}",))
 
 
 def norm_box(norm: object) -> Box | None:
@@ -181,6 +198,11 @@ def _row(*boxes: Box | None) -> Row:
 def _table(model: Column) -> tuple[str, ...]:
     size = f"{number(model.vocab_size)} × {number(model.width)}"
     return (size,) if model.owns_table else (size, "the source's table")
+
+
+def _segments(model: Column) -> Box | None:
+    size = f"{number(model.num_segments or 0)} × {number(model.width)}"
+    return Box(kind="embedding", name="+ segment embedding", details=(size,)) if model.num_segments else None
 
 
 def _added(model: Column) -> Box | None:
@@ -216,7 +238,7 @@ def _dropout(p: float | None) -> Box | None:
     return Box(kind="dropout", name=f"dropout {p:g}") if p else None
 
 
-def _blocks(model: Column | DiT) -> Iterator[BlockFlow]:
+def _blocks(model: Column | DiT | Vision) -> Iterator[BlockFlow]:
     """The pattern's blocks; equal neighbours are drawn once."""
     for option, group in groupby(range(len(model.blocks)), key=lambda index: model.blocks[index]):
         places = set(group)
@@ -227,7 +249,7 @@ def _blocks(model: Column | DiT) -> Iterator[BlockFlow]:
         )
 
 
-def _step(model: Column | DiT, option: Block, names: tuple[str, ...]) -> Step:
+def _step(model: Column | DiT | Vision, option: Block, names: tuple[str, ...]) -> Step:
     own = option.only(names[0])
     shares = option.shared_norm and len(names) > 1
     scaled = own.residual if isinstance(own.residual, Scaled) else None
@@ -241,7 +263,7 @@ def _step(model: Column | DiT, option: Block, names: tuple[str, ...]) -> Step:
     )
 
 
-def _branch(model: Column | DiT, option: Block, name: str, shares: bool) -> Row:
+def _branch(model: Column | DiT | Vision, option: Block, name: str, shares: bool) -> Row:
     own = option.only(name)
     places = PLACEMENTS[own.placement or "none"]
     match name:
@@ -255,6 +277,7 @@ def _branch(model: Column | DiT, option: Block, name: str, shares: bool) -> Row:
         case _:
             title = FEED_FORWARD_NAMES.get(type(option.feed_forward), "feed-forward")
             details = feed_forward_words(option.feed_forward, model.width)
+    gate = Box(kind="modulation", name="⊙ α", details=(f"from c: {number(model.width)}",))
     mixer = Box(kind=name, name=title, details=details)
     modulated = not isinstance(option.modulation, NoModulation)
     return _row(
@@ -263,7 +286,7 @@ def _branch(model: Column | DiT, option: Block, name: str, shares: bool) -> Row:
         mixer,
         norm_box(own.norm) if "out" in places else None,
         _dropout(own.dropout),
-        _gate(model.width) if isinstance(option.modulation, AdaLNZero) else None,
+        gate if isinstance(option.modulation, AdaLNZero) else None,
     )
 
 

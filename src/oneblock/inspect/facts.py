@@ -10,6 +10,7 @@ from oneblock.config.block import Block
 from oneblock.config.config import Config, Model
 from oneblock.config.dit import DiT
 from oneblock.config.encoder_decoder import EncoderDecoder
+from oneblock.config.vision import Vision
 from oneblock.inspect.columns import columns
 from oneblock.inspect.dataflow import Dataflow, dataflow
 from oneblock.inspect.images import image_words
@@ -45,17 +46,18 @@ def facts(config: Config | Model, context: int | None = None) -> Facts:
     model = config.model if isinstance(config, Config) else config
     length, counts = context or model.context, parameters(model)
     total = sum(counts.values())
-    if isinstance(model, DiT):
+    if isinstance(model, DiT | Vision):
         layers = f"{model.num_layers} layer{'s' * (model.num_layers > 1)}"
+        what, many = ("patch", "patches") if isinstance(model, DiT) else ("token", "tokens")
         return Facts(
-            title=config.name if isinstance(config, Config) else "dit",
+            title=config.name if isinstance(config, Config) else type(model).__name__.lower(),
             total=total,
-            layers=f"{layers}, width {model.width:,}, images {image_words(model)}, {model.context:,} patches",
+            layers=f"{layers}, width {model.width:,}, images {image_words(model)}, {model.context:,} {many}",
             formula=tuple(piece for line in formula_lines(model) for piece in folded(line)),
             tables=(
                 ("Parameters", _parameter_rows(counts, total, active_parameters(model), model.tied)),
                 ("FLOPs per image", _image_rows(model, context)),
-                ("FLOPs per patch, its share of the image", _flop_rows(model, context)),
+                (f"FLOPs per {what}, its share of the image", _flop_rows(model, context)),
             ),
         )
     depths = [column.num_layers for column in columns(model)]
@@ -115,7 +117,7 @@ def _parameter_rows(counts: dict[str, int], total: int, active: int, tied: bool)
     return (*rows, *((("a token passes", f"{active:,}", nearly(active)),) if active < total else ()))
 
 
-def _image_rows(model: DiT, context: int | None) -> Rows:
+def _image_rows(model: DiT | Vision, context: int | None) -> Rows:
     forward = forward_flops_per_image(model, context)
     rows = {"forward": forward, "training": 3 * forward, "multiply-adds": forward // 2}
     return tuple((words, f"{count:,}", nearly(count)) for words, count in rows.items())

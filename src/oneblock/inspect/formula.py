@@ -15,6 +15,7 @@ from oneblock.config.encoder import NoHead, TransformedHead
 from oneblock.config.modulation import AdaLNZero, Modulation, NoModulation
 from oneblock.config.norm import LayerNorm, NoNorm, Norm, PartialRMSNorm, RMSNorm
 from oneblock.config.position import Learned, Sinusoidal
+from oneblock.config.vision import Vision
 from oneblock.inspect.columns import Column, columns
 from oneblock.inspect.words import ACTIVATION_NAMES, FEED_FORWARD_NAMES
 from oneblock.nn.block import Block, assemble
@@ -138,10 +139,10 @@ def _number_parallel_norms(block: Block) -> None:
 
 def formula_text(model: Model) -> str:
     """The whole model, one update to a line: embedding, each block of the pattern with its layers, head."""
-    return "\n".join(map(_text, (model,) if isinstance(model, DiT) else columns(model)))
+    return "\n".join(map(_text, (model,) if isinstance(model, DiT | Vision) else columns(model)))
 
 
-def _text(model: Column | DiT) -> str:
+def _text(model: Column | DiT | Vision) -> str:
     lines = [f"x = {_embedding(model)}"]
     if isinstance(model, DiT):
         lines.insert(0, f"c = Time(t){' + Class(y)' if model.num_classes else ''}; every α, β, γ = W·SiLU(c) + b")
@@ -150,7 +151,13 @@ def _text(model: Column | DiT) -> str:
         layers = list(range(index + 1, model.num_layers + 1, period))
         lines.append(f"for {_layers(layers)} of {model.num_layers}:")
         lines += [f"    {line}" for line in formula(block)]
-    return "\n".join([*lines, f"{'answer' if isinstance(model, DiT) else model.answer} = {_head(model)}"])
+    return "\n".join([*lines, f"{_answer(model)} = {_head(model)}"])
+
+
+def _answer(model: Column | DiT | Vision) -> str:
+    if isinstance(model, Vision):
+        return "vectors" if model.num_classes is None else "logits"
+    return "answer" if isinstance(model, DiT) else model.answer
 
 
 def _layers(layers: list[int]) -> str:
@@ -162,20 +169,29 @@ def _layers(layers: list[int]) -> str:
     return f"layers {', '.join(map(str, shown))}"
 
 
-def _embedding(model: Column | DiT) -> str:
+def _embedding(model: Column | DiT | Vision) -> str:
     if isinstance(model, DiT):
         name = POSITION_NAMES.get(type(model.position))
         return f"Embedding(patches){f' + {name}(columns, rows)' if name else ''}"
+    if isinstance(model, Vision):
+        name = POSITION_NAMES.get(type(model.position))
+        return f"[class | Embedding(patches)]{f' + {name}(places)' if name else ''}"
     text = f"Embedding({model.tokens})"
     text = f"√{model.width}·{text}" if model.embedding_scale else text
+    if model.num_segments:
+        text += " + Segment(segments)"
     if type(model.position) in POSITION_NAMES:
         text += f" + {POSITION_NAMES[type(model.position)]}(positions)"
     return _normed(model.embedding_norm, text)
 
 
-def _head(model: Column | DiT) -> str:
+def _head(model: Column | DiT | Vision) -> str:
     if isinstance(model, DiT):
         return f"unpatchify(Head({_normed(model.final_norm, 'x')} ⊙ (1 + γ) + β))"
+    if isinstance(model, Vision):
+        text = _normed(model.final_norm, "x")
+        mean = ", mean of the patches" if model.head_reads == "class_and_mean" else ""
+        return text if model.num_classes is None else f"Head({text} of class{mean})"
     text = _normed(model.last_norm, "x")
     head = model.head
     if isinstance(head, NoHead):

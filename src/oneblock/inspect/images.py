@@ -1,4 +1,4 @@
-"""A diffusion transformer's own parts around its blocks: what they cost, and how they are drawn."""
+"""The parts of a model of images around its blocks: what they cost, and how they are drawn."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from oneblock.config.diffusion import DDPM
 from oneblock.config.dit import DiT, Sinusoidal2D
 from oneblock.config.position import Learned
+from oneblock.config.vision import Vision
 from oneblock.inspect.words import number
 
 Cost = tuple[str, int, int, int]
 """Part, parameters, and how many of them are weights of products: those each token meets, those each image meets."""
 
 
-def around(model: DiT) -> Iterator[Cost]:
+def around(model: DiT | Vision) -> Iterator[Cost]:
     """Everything but blocks and norms."""
+    if isinstance(model, Vision):
+        yield from _around_vision(model)
+        return
     width, pixels = model.width, model.patch**2
     patch, answer = pixels * model.channels * width, width * pixels * model.answer_channels
     yield "embedding", patch + width, patch, 0
@@ -26,7 +30,18 @@ def around(model: DiT) -> Iterator[Cost]:
     yield "head", answer + pixels * model.answer_channels, answer, 0
 
 
-def image_words(model: DiT) -> str:
+def _around_vision(model: Vision) -> Iterator[Cost]:
+    patch = model.patch**2 * model.channels * model.width
+    # The class token passes no matrix of a patch, so that one is counted for the image.
+    yield "embedding", patch + 2 * model.width, 0, patch * (model.context - 1)
+    if isinstance(model.position, Learned):
+        yield "position", model.context * model.width, 0, 0
+    if model.num_classes is not None:
+        head = model.head_width * model.num_classes
+        yield "head", head + model.num_classes, 0, head
+
+
+def image_words(model: DiT | Vision) -> str:
     """C × H × W."""
     return " × ".join(map(str, (model.channels, *model.sides)))
 
@@ -47,14 +62,14 @@ def said(model: DiT) -> str:
             return "velocity"
 
 
-def patch_words(model: DiT) -> tuple[str, ...]:
+def patch_words(model: DiT | Vision) -> tuple[str, ...]:
     """How an image becomes tokens."""
     rows, columns = model.grid
     pixels = model.patch**2 * model.channels
     return (f"{rows} × {columns} patches of {model.patch}²", f"{pixels} → {number(model.width)}")
 
 
-def position_words(model: DiT) -> tuple[str, ...]:
+def position_words(model: DiT | Vision) -> tuple[str, ...]:
     """The name of what is added to the patches, and its size; empty for none."""
     size = f"{model.context} × {number(model.width)}"
     match model.position:
@@ -78,3 +93,11 @@ def class_words(model: DiT) -> tuple[str, ...]:
         return ()
     dropped = (f'{100 * model.class_dropout:g} % "no class"',) if model.class_dropout else ()
     return (f"{model.num_labels} × {number(model.width)}", *dropped)
+
+
+def head_words(model: Vision) -> tuple[str, ...]:
+    """What a head reads, and its size; empty where there is none."""
+    if model.num_classes is None:
+        return ()
+    reads = {"class": "of the class token", "class_and_mean": "of the class token and the mean"}[model.head_reads]
+    return (f"{number(model.head_width)} × {number(model.num_classes)} + bias", reads)

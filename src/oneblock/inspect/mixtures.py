@@ -42,11 +42,11 @@ def capacity_flops(option: Mixture, width: int, length: int, *, training: bool) 
     Sorted, at most E·C of S tokens are computed, and no empty place is. By einsum all E·C places are, empty or not,
     and the masks take 4·E·C·D more. Without a capacity, or where there are places enough, it is 0 when sorted.
     """
-    factor = option.factor(training=training) if isinstance(option, Limited) else None
-    if factor is None or not isinstance(option, Limited):
+    tokens = min(getattr(option, "group_size", None) or length, length)
+    limit = option.limit(tokens, training=training) if isinstance(option, Limited) else None
+    if limit is None:
         return 0
-    tokens = min(option.group_size or length, length)
-    places = option.num_experts * min(max(1, option.places(factor, tokens)), tokens)
+    places = option.num_experts * min(limit, tokens)
     one, masks = 2 * dense_cost(option.expert, width).in_products, 4 * places * width
     if option.dispatch == "einsum":
         return round(one * (places / tokens - option.num_chosen)) + masks

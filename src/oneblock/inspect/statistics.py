@@ -10,6 +10,7 @@ from oneblock.config.config import Config, Model
 from oneblock.config.dit import DiT
 from oneblock.config.errors import OneblockError
 from oneblock.config.experts import Mixture
+from oneblock.config.vision import Vision
 from oneblock.inspect.columns import Column, columns
 from oneblock.inspect.counts import Count, counts_of
 from oneblock.inspect.mixtures import capacity_flops
@@ -72,7 +73,7 @@ def flops_per_token(config: Config | Model, context: int | None = None) -> int:
     encoder-decoder: all that a pair of T source and T target tokens takes, over all its tokens.
     """
     model = _model(config)
-    if isinstance(model, DiT):
+    if isinstance(model, DiT | Vision):
         return 3 * forward_flops_per_token(model, context)
     return _over_all_tokens(model, context, _training_cost)
 
@@ -85,12 +86,12 @@ def forward_flops_per_token(config: Config | Model, context: int | None = None) 
     for an encoder-decoder its share of the pair.
     """
     model = _model(config)
-    if isinstance(model, DiT):
+    if isinstance(model, DiT | Vision):
         return round(forward_flops_per_image(model, context) / model.context)
     return _over_all_tokens(model, context, _forward_cost)
 
 
-def forward_flops_per_image(model: DiT, context: int | None = None) -> int:
+def forward_flops_per_image(model: DiT | Vision, context: int | None = None) -> int:
     """Forward FLOPs of one image, a multiply-add being two; the "Gflops" of the paper are half of it.
 
     OneblockError for a `context` that is not the number of its patches.
@@ -109,7 +110,7 @@ def cache_bytes_per_token(config: Config | Model, bytes_per_number: int = 2) -> 
     Nothing where nothing is decoded: encoders and images.
     """
     model = _model(config)
-    if isinstance(model, DiT):
+    if isinstance(model, DiT | Vision):
         return 0
     kept = sum(
         block.attention.num_groups * block.attention.width_of_head(column.width)
@@ -123,7 +124,7 @@ def cache_bytes_per_token(config: Config | Model, bytes_per_number: int = 2) -> 
 def memory_bytes_per_token(config: Config | Model, bytes_per_number: int = 2) -> int:
     """Bytes of a memory's keys and values that decoding keeps for a source token: the same over cross-attentions."""
     model = _model(config)
-    if isinstance(model, DiT):
+    if isinstance(model, DiT | Vision):
         return 0
     kept = sum(
         block.cross_attention.num_groups * block.cross_attention.width_of_head(column.width)
@@ -139,7 +140,7 @@ def _model(config: Config | Model) -> Model:
 
 def _all_counts(config: Config | Model) -> Iterator[Count]:
     model = _model(config)
-    for part in (model,) if isinstance(model, DiT) else columns(model):
+    for part in (model,) if isinstance(model, DiT | Vision) else columns(model):
         yield from counts_of(part)
 
 
@@ -169,13 +170,13 @@ def _forward_cost(column: Column, length: int, memory: int) -> Cost:
     return Cost(2 * products + others, 2 * sum(count.of_memory for count in counts))
 
 
-def _with(model: Column | DiT, branch: str) -> Iterator[Block]:
+def _with(model: Column | DiT | Vision, branch: str) -> Iterator[Block]:
     """The block of every branch of that name, once for each."""
     for block in map(model.block, range(model.num_layers)):
         yield from (block for step in block.branches for name in step if name == branch)
 
 
-def _score_flops(model: Column | DiT, context: int | None, memory: int = 0) -> int:
+def _score_flops(model: Column | DiT | Vision, context: int | None, memory: int = 0) -> int:
     """q·k and weights·v: 4·H·K for each key in sight, over all attentions."""
     length, total = context or model.context, 0
     for block in _with(model, "attention"):
@@ -188,7 +189,7 @@ def _score_flops(model: Column | DiT, context: int | None, memory: int = 0) -> i
     return total
 
 
-def _capacity_flops(model: Column | DiT, context: int | None, *, training: bool) -> int:
+def _capacity_flops(model: Column | DiT | Vision, context: int | None, *, training: bool) -> int:
     """What the experts' capacity changes."""
     return sum(
         capacity_flops(block.feed_forward, model.width, context or model.context, training=training)
@@ -207,6 +208,8 @@ def _part(path: list[str]) -> str:
         path = path[2:]
     if any("norm" in name for name in path[1:-1]) or path[0].endswith("norm"):
         return "norms"
+    if path[0] == "class_token":
+        return "embedding"
     if path[0].endswith("_residual"):
         return "residual"
     if "position" in path:

@@ -140,6 +140,7 @@ def mixture_words(option: Mixture) -> tuple[str, ...]:
         case Limited():
             factors = {"capacity": option.capacity_factor, "evaluated at": option.eval_capacity_factor}
             lines += [f"{name} × {factor:g}" for name, factor in factors.items() if factor is not None]
+            lines += [f"capacity {number(option.capacity)}"] if option.capacity else []
             lines += [f"groups of {number(option.group_size)}"] if option.group_size else []
         case TopK():
             lines += [f"and {option.shared_experts} shared"] if option.shared_experts else []

@@ -12,16 +12,19 @@ from oneblock.config.decoder import Decoder as DecoderConfig
 from oneblock.config.dit import DiT as DiTConfig
 from oneblock.config.encoder import Encoder as EncoderConfig
 from oneblock.config.encoder_decoder import EncoderDecoder as EncoderDecoderConfig
+from oneblock.config.vision import Vision as VisionConfig
 from oneblock.models.decoder import Decoder
 from oneblock.models.dit import DiT
 from oneblock.models.encoder import Encoder
 from oneblock.models.encoder_decoder import EncoderDecoder
+from oneblock.models.vision import Vision
 
 MODELS: dict[type, Callable[..., nn.Module]] = {
     DecoderConfig: Decoder,
     EncoderConfig: Encoder,
     EncoderDecoderConfig: EncoderDecoder,
     DiTConfig: DiT,
+    VisionConfig: Vision,
 }
 
 

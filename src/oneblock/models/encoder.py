@@ -23,27 +23,36 @@ class Encoder(Stack):
     """
 
     def __init__(self, config: EncoderConfig, *, fused: bool = True) -> None:
-        embedding = Embedding(config, config.vocab_size, config.width, scaled=config.embedding_scale)
+        embedding = Embedding(
+            config, config.vocab_size, config.width, scaled=config.embedding_scale, num_segments=config.num_segments
+        )
         super().__init__(config, config.width, embedding, causal=False, fused=fused)
         self.config = config
         self.head = encoder_head(config.head, embedding)
         self.pool = make_pool(config.pool)
         initialise(self, config.init, tied=config.tied)
 
-    def forward(self, tokens: Tensor, padding: Tensor | None = None, record: Record | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        padding: Tensor | None = None,
+        record: Record | None = None,
+        segments: Tensor | None = None,
+    ) -> Tensor:
         """Logits B × T × V for tokens B × T, or vectors B × T × D where there is no head.
 
         padding: boolean B × T, True = a pad; what stands at pads changes nothing elsewhere, and positions count
-        from each row's first real token. record: what layers tell of this pass is put there.
+        from each row's first real token. record: what layers tell of this pass is put there. segments: the kind of
+        each token, B × T, where the model has kinds; not given, all are of the first (BERT's token_type_ids).
         """
-        return self.head(self.norm(self.stream(tokens, padding, record=record)))
+        return self.head(self.norm(self.stream(tokens, padding, record=record, segments=segments)))
 
-    def vectors(self, tokens: Tensor, padding: Tensor | None = None) -> Tensor:
+    def vectors(self, tokens: Tensor, padding: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
         """One vector for each text, B × D: the stream after the last norm, pooled over the real tokens.
 
         NaN nowhere: a row of pads alone gives the zero vector.
         """
-        x_BTD = self.norm(self.stream(tokens, padding))
+        x_BTD = self.norm(self.stream(tokens, padding, segments=segments))
         real_BT = torch.ones_like(tokens, dtype=torch.bool) if padding is None else ~padding
         return self.pool(x_BTD, real_BT)
 

@@ -66,20 +66,21 @@ class Stack(nn.Module):
         cache: Cache | None = None,
         record: Record | None = None,
         memory: Memory | None = None,
+        segments: Tensor | None = None,
     ) -> Tensor:
         """The residual stream after the last block, B × T × D."""
         check_tokens(tokens, padding)
         ctx = self._context(tokens, padding, cache, record, memory)
-        x_BTD = self.embed(tokens, ctx)
+        x_BTD = self.embed(tokens, ctx, segments)
         for block in self.blocks:
             x_BTD = block(x_BTD, ctx)
         if cache is not None:
             cache.advance(tokens.shape[1])
         return x_BTD
 
-    def embed(self, tokens: Tensor, ctx: Context) -> Tensor:
-        """What enters the first block: embedding, scaled, with positions, normed."""
-        x_BTD = self.embedding.scale(self.embedding(tokens))
+    def embed(self, tokens: Tensor, ctx: Context, segments: Tensor | None = None) -> Tensor:
+        """What enters the first block: embedding, scaled, with segments and positions, normed."""
+        x_BTD = self.embedding.segments(self.embedding.scale(self.embedding(tokens)), segments)
         return self.embedding.drop(self.embedding.norm(self.position.embed(x_BTD, ctx)))
 
     def cache(self, batch: int = 1, capacity: int | None = None) -> Cache:

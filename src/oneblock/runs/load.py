@@ -1,4 +1,4 @@
-"""A run read back: its model with the weights it keeps, and its tokenizer.
+"""A run read back: its model with the weights it keeps, and its tokenizer; or another library's model.
 
 RUN/config.json      `to_dict` of the whole configuration    RUN/tokenizer.json   `to_dict` of the tokenizer
 RUN/weights/kept.*   the weights the run keeps               RUN/checkpoints/     the model's are model.NAME
@@ -11,38 +11,75 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from oneblock.config import Config, config_from_dict
+from oneblock.data.gguf_tokenizer import gguf_tokenizer
+from oneblock.data.hub_folder import read_hub_tokenizer
 from oneblock.data.tokenizer import Tokenizer, tokenizer_from_dict
-from oneblock.models.build import build
 from oneblock.runs.checkpoint import load_checkpoint
 from oneblock.runs.errors import RunError
 from oneblock.runs.folder import CONFIG, Run
 from oneblock.runs.weights import load_weights
+from oneblock.weights.errors import WeightsError
+from oneblock.weights.gguf import is_gguf, open_gguf
+from oneblock.weights.gguf_file import GGUFFile
+from oneblock.weights.reading import open_checkpoint, read_fields, undrawn
 
 TOKENIZER, KEPT, OF_MODEL = "tokenizer.json", "kept", "model."
 
 
 def load(folder: Path | str) -> nn.Module:
-    """The model of the run in `folder` with the weights it keeps, on the CPU, in eval mode.
+    """The model in `folder`, on the CPU, in eval mode: of a run, converted, as Hugging Face has it, or a GGUF file.
 
-    Where it keeps none yet: the newest whole checkpoint's. RunError where there is no run, nothing whole in
-    it, or weights that do not fit its configuration.
+    Of a run the weights it keeps; where it keeps none yet, the newest whole checkpoint's. Numbers stay in the dtype
+    they are stored in. RunError or WeightsError where there is no model, nothing whole, or weights that do not fit
+    their configuration.
     """
+    if is_gguf(Path(folder)):
+        return open_gguf(Path(folder)).model()
+    if is_hugging_face(Path(folder)):
+        return open_checkpoint(Path(folder)).model()
     run = Run.open(Path(folder))
-    model = build(load_config(folder), seed=0)
+    model = undrawn(load_config(folder).model)
     tensors, where = _weights(run)
     check_fit(model, tensors, where)
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, assign=True)
     return model.eval()
 
 
+def kept_tensors(folder: Path | str) -> dict[str, Tensor]:
+    """The tensors that `load` takes of a run, by name."""
+    return _weights(Run.open(Path(folder)))[0]
+
+
+def is_hugging_face(folder: Path) -> bool:
+    """Whether a folder is as Hugging Face lays one out: its configuration has a `model_type`, or is no run's."""
+    if not (folder / CONFIG).is_file():
+        return False
+    try:
+        fields = read_fields(folder / CONFIG)
+    except WeightsError:
+        return False
+    return "model_type" in fields or "model" not in fields
+
+
 def load_config(folder: Path | str) -> Config:
-    """The configuration of the run in `folder`."""
+    """The configuration of the run or the model in `folder`."""
+    if is_gguf(Path(folder)):
+        return open_gguf(Path(folder)).config
+    if is_hugging_face(Path(folder)):
+        return open_checkpoint(Path(folder)).config
     return config_from_dict(Run.open(Path(folder)).read_json(CONFIG))
 
 
 def load_tokenizer(folder: Path | str) -> Tokenizer:
-    """The tokenizer of the run in `folder`."""
-    return tokenizer_from_dict(Run.open(Path(folder)).read_json(TOKENIZER))
+    """The tokenizer of the run or the model in `folder`: ours, or the one that came with another library's model."""
+    path = Path(folder)
+    if is_gguf(path):
+        return gguf_tokenizer(GGUFFile(path).fields, str(path))
+    if is_hugging_face(path):
+        return read_hub_tokenizer(path)
+    description = Run.open(path).read_json(TOKENIZER)
+    # A converted model keeps the files that came with it under their own names.
+    return tokenizer_from_dict(description) if "kind" in description else read_hub_tokenizer(path)
 
 
 def _weights(run: Run) -> tuple[dict[str, Tensor], Path]:
