@@ -181,3 +181,14 @@ def test_compiled_models_are_captured():
     for found in (wrapped, capture(model, tokens())):
         assert list(found) == list(plain)
         assert torch.equal(found["logits"], plain["logits"])
+
+
+def test_a_diffusion_transformer_is_captured():
+    sizes = ("width=24", "num_layers=2", "block.attention.num_heads=2", "image_height=8", "num_classes=3")
+    model = oneblock.build(override(presets.preset("dit-nano"), *sizes)).eval()
+    images, time, classes = torch.randn(5, 1, 8, 8), torch.rand(5), torch.tensor([0, 1, 2, 3, 0])
+    found = capture(model, images, time=time, classes=classes)
+    assert torch.equal(found["answer"], model(images, time, classes)) and "logits" not in found
+    assert found["embedding"].shape == found["blocks.1"].shape == (5, 4, 24)
+    assert found["blocks.0.attention.weights"].shape == (5, 2, 4, 4)
+    assert torch.equal(capture(model, images, time=time)["answer"], model(images, time))

@@ -26,7 +26,7 @@ class Captured(dict[str, "Tensor"]):
     blocks.0.feed_forward.hidden   B × T × F, what enters `down`
     blocks.0.feed_forward.router   B × T × E, a mixture's logits; its experts' inner features have no place in a text
     blocks.0.attention_residual    the stream after a step; blocks.0: after the block
-    logits                         B × T × V
+    logits                         B × T × V; of a diffusion transformer `answer`, as its images are
     """
 
     def __missing__(self, name: str) -> Tensor:
@@ -42,12 +42,21 @@ class Captured(dict[str, "Tensor"]):
         return {name: self[name] for name in self if name == "embedding" or name.endswith("_residual")}
 
 
-def capture(model: nn.Module, tokens: Tensor, padding: Tensor | None = None, target: Tensor | None = None) -> Captured:
+def capture(
+    model: nn.Module,
+    tokens: Tensor,
+    padding: Tensor | None = None,
+    target: Tensor | None = None,
+    *,
+    time: Tensor | None = None,
+    classes: Tensor | None = None,
+) -> Captured:
     """Run the model once in eval mode, without gradients, and record what flows; names as in `Captured`.
 
     Attention is written out for the time of the capture, since fused kernels never store their weights. The
     model is left as found (modes, modules, hooks, random generators), also where its forward raises. Absent
     parts have no name. target: of an encoder-decoder, whose tokens are the source; its embedding is the source's.
+    time, classes: of a diffusion transformer, both B, whose `tokens` are images B × C × H × W.
     """
     import torch
 
@@ -61,9 +70,9 @@ def capture(model: nn.Module, tokens: Tensor, padding: Tensor | None = None, tar
         undo.enter_context(_written_out(model))
         for handle in _hooks(model, found):
             undo.callback(handle.remove)
-        texts = (tokens,) if target is None else (tokens, target)
-        answer = model(*texts) if padding is None else model(*texts, padding=padding)
-        found["logits"] = answer.detach().clone()
+        given = [tensor for tensor in (tokens, target, time, classes) if tensor is not None]
+        answer = model(*given) if padding is None else model(*given, padding=padding)
+        found["logits" if time is None else "answer"] = answer.detach().clone()
     return found
 
 
