@@ -218,15 +218,17 @@ def test_a_text_ends_at_its_end_token_which_is_not_printed(tmp_path, capsys):
     rows = [oneblock.generate(model, torch.tensor(backend.encode(one))[None], 12, temperature=0)[0] for one in prompts]
     new = [row[len(backend.encode(one)) :].tolist() for row, one in zip(rows, prompts, strict=True)]
     stops = new[0][3], new[1][5]
-    wanted = []
+    wanted, ends = [], []
     for prompt, ids in zip(prompts, new, strict=True):
         end = next(place for place, token in enumerate(ids) if token in stops)
+        ends.append(end + 1)
         wanted.append(prompt + backend.decode([*backend.encode(prompt), *ids[:end]]).removeprefix(prompt))
     folder = make_hub_run(tmp_path / "ended-1", ends=stops)
-    for prompt, text in zip(prompts, wanted, strict=True):
-        assert json.loads(call(capsys, folder, "--prompt", prompt, *GREEDY)[1])["text"] == text
+    for prompt, text, made in zip(prompts, wanted, ends, strict=True):
+        result = json.loads(call(capsys, folder, "--prompt", prompt, *GREEDY)[1])
+        assert result["text"] == text and result["tokens"] == made
     both = json.loads(call(capsys, folder, "--prompt", prompts[0], "--prompt", prompts[1], *GREEDY)[1])
-    assert both["text"] == wanted and "answer" not in both
+    assert both["text"] == wanted and both["tokens"] == 2 * max(ends) and "answer" not in both
 
 
 def test_chat_puts_the_prompt_in_the_models_own_form(tmp_path, capsys):

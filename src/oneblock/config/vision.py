@@ -59,7 +59,7 @@ class Vision(Part):
         height, width = self.sides
         for name, side in (("image_height", height), ("image_width", width)):
             if side % self.patch:
-                fitting = [n for n in range(1, height + 1) if gcd(height, width) % n == 0]
+                fitting = [n for n in range(1, min(height, 64) + 1) if gcd(height, width) % n == 0]
                 raise ConfigError("patch", self.patch, f"must divide {name}={side}", fitting)
         check_stack(self, self.width, causal=False)
 
