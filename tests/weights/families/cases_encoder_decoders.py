@@ -82,8 +82,11 @@ def pair(config, fields, **more):
     return {"config": config, "auto": "AutoModelForSeq2SeqLM", "kind": "encoder_decoder", "fields": fields} | more
 
 
+BOTH = ("left", "right")
+
+# Relative positions make nothing of pads in front; the others' classes count them, and take no positions.
 CASES = {
-    "t5": pair("T5Config", T5),
+    "t5": pair("T5Config", T5, padded=BOTH),
     "t5 v1.1": pair(
         "T5Config", T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}, prepare=[own_head]
     ),
@@ -96,7 +99,7 @@ CASES = {
     "t5 gated, tied, unscaled": pair(
         "T5Config", T5 | {"feed_forward_proj": "gated-silu", "scale_decoder_outputs": False}
     ),
-    "switch": pair("SwitchTransformersConfig", SWITCH),
+    "switch": pair("SwitchTransformersConfig", SWITCH, padded=BOTH),
     # With two places in a row many tokens are dropped; a cache sees one token at a time, which always finds one.
     "switch, two places": pair("SwitchTransformersConfig", SWITCH | {"expert_capacity": 2}, cached=False),
     "bart": pair("BartConfig", BART, prepare=[bias_of_logits, no_rows_that_nobody_reads]),

@@ -66,12 +66,13 @@ def encoder(config, fields, auto="AutoModelForMaskedLM", **more):
 
 CASES = {
     "bert": encoder("BertConfig", BERT),
-    "bert of two texts": encoder("BertConfig", BERT, call=(their_pair, our_pair), hidden=False),
+    "bert of two texts": encoder("BertConfig", BERT, call=(their_pair, our_pair), hidden=False, padded=("right",)),
     "bert for pre-training": encoder(
         "BertConfig",
         BERT | {"hidden_act": "gelu_new"},
         "AutoModelForPreTraining",
         call=(their_two_tasks, ours),
+        padded=("right",),
         hidden=False,
     ),
     "bert without a head": encoder("BertConfig", BERT | {"hidden_act": "relu", "type_vocab_size": 3}, "AutoModel"),

@@ -5,6 +5,7 @@ given in float64 instead, by `Lifted`; nothing else in it is touched.
 """
 
 import importlib.util
+import inspect
 import tempfile
 from pathlib import Path
 
@@ -112,6 +113,8 @@ def their_decoder(model, ids, padding=None):
 
 def their_encoder(model, ids, padding=None):
     inputs = {"input_ids": ids} | ({} if padding is None else {"attention_mask": (~padding).long()})
+    if padding is not None and "position_ids" in inspect.signature(model.forward).parameters:
+        inputs["position_ids"] = ((~padding).cumsum(1) - 1).clamp(min=0)
     return answered(model(**inputs, output_hidden_states=True))
 
 
@@ -195,7 +198,7 @@ def measure(case, folder):
         found["hidden"] = max(apart(mine, state) for mine, state in pairs)
     if kind in ("decoder", "encoder_decoder") and case.get("cached", True):
         found["cached"] = apart((cached if kind == "decoder" else cached_targets)(loaded_model, ids), right)
-    for side in case.get("padded", ("left", "right") if kind == "decoder" else ("right",)):
+    for side in case.get("padded", ("left", "right") if kind in ("decoder", "encoder") else ("right",)):
         padding = pads(side)
         with Lifted():
             masked, _ = theirs(model, ids, padding)
