@@ -30,7 +30,6 @@ def encoder_nano() -> Config:
         attention=Attention(num_heads=4),
         feed_forward=Dense(activation="relu2"),
         norm=RMSNorm(),
-        dropout=0.1,
     )
     model = Encoder(
         vocab_size=SHAKESPEARE_AND_MASK,
@@ -39,7 +38,6 @@ def encoder_nano() -> Config:
         num_layers=4,
         blocks=(block,),
         position=Rope(),
-        embedding_dropout=0.1,
     )
     recipe = Recipe(
         objective=Masked(),
