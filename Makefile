@@ -43,7 +43,7 @@ clean:
 
 $(VENV)/.package: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) -e .
+	$(INSTALL) -e '.[gguf]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.package

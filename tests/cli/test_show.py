@@ -51,6 +51,14 @@ def test_runs_and_files_are_shown(capsys, tmp_path, name):
     assert shown == figures(capsys, "llama-nano", "--set", "width=48", "--set", "num_layers=3")
 
 
+def test_a_model_known_by_name_is_shown(capsys, tmp_path, monkeypatch):
+    run = Run.create(tmp_path / "fetched", "nano")
+    run.write_json("config.json", to_dict(override(presets.llama_nano(), "width=48")))
+    places = {"smollm2-135m": run.path}
+    monkeypatch.setattr("oneblock.data.known_models.locate_model", lambda name: places[name])
+    assert figures(capsys, "smollm2-135m") == figures(capsys, "llama-nano", "--set", "width=48")
+
+
 def test_a_person_sees_drawing_and_figures(capsys):
     status, out, _ = call(capsys, "gpt2")
     assert status == 0 and "\x1b" not in out
@@ -71,7 +79,8 @@ def test_svg_is_written(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nanoo"], ["nanoo", "decoder-8x512", "vaswani-decoder"]),
+        (["nanoo"], ["nanoo", "decoder-8x512", "vaswani-decoder", "minilm"]),
+        (["{tmp}/none.gguf"], ["none.gguf", "neither"]),
         (["nano", "--set", "block.placement=before"], ["before", "peri"]),
         (["nano", "--svg", "{tmp}/none/x.svg"], ["none", "no folder"]),
         (["nano", "--svg", "{tmp}"], ["is a folder"]),

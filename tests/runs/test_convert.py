@@ -8,6 +8,7 @@ from safetensors import safe_open
 
 import oneblock
 from oneblock.config import Config, to_dict
+from oneblock.data.errors import DataError
 from oneblock.data.tokenizer import CharTokenizer
 from oneblock.runs import convert
 from oneblock.runs.convert import to_hugging_face, to_oneblock
@@ -147,6 +148,13 @@ def test_nothing_is_left_where_it_fails(run, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+def test_a_full_disk_is_told_of_the_folder_that_was_asked_for(run, tmp_path, full_after):
+    out = to_hugging_face(run(config()), tmp_path / "hf").path
+    with full_after(5000), pytest.raises(RunError, match=r"model at .*/ours: No space .* There is nothing at") as told:
+        to_oneblock(out, tmp_path / "ours")
+    assert "--resume" not in str(told.value) and sorted(path.name for path in tmp_path.iterdir()) == ["hf", "run"]
+
+
 def test_nothing_is_made_of_what_does_not_fit(run, tmp_path):
     out = to_hugging_face(run(config()), tmp_path / "hf").path
     fields = json.loads((out / "config.json").read_text())
@@ -154,6 +162,23 @@ def test_nothing_is_made_of_what_does_not_fit(run, tmp_path):
     with pytest.raises(WeightsError, match="missing: .*layers.2"):
         to_oneblock(out, tmp_path / "back")
     assert not (tmp_path / "back").exists()
+
+
+def test_a_tokenizer_of_another_model_is_refused(run, tmp_path):
+    out = to_hugging_face(run(config()), tmp_path / "hf").path
+    backend = json.loads((out / "tokenizer.json").read_text())
+    backend["model"]["vocab"] |= {"x": len(TEXT), "y": len(TEXT) + 1}
+    (out / "tokenizer.json").write_text(json.dumps(backend))
+    for convert_to in (to_oneblock, to_hugging_face):
+        with pytest.raises(DataError, match=r"hf is not this model's: it has 13 tokens, more than the model's 11"):
+            convert_to(out, tmp_path / "back")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hf", "run"]
+
+
+def test_an_empty_folder_is_told_so(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(WeightsError, match=r"empty holds no config.json; give the folder of a whole model"):
+        to_oneblock(tmp_path / "empty", tmp_path / "ours")
 
 
 def test_what_no_family_can_say_stays_here(run, tmp_path):

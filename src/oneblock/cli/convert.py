@@ -18,9 +18,10 @@ def options(parser: argparse.ArgumentParser) -> None:
         "source",
         metavar="SRC",
         type=Path,
-        help="a model's folder as Hugging Face lays it out, a GGUF file, nanoGPT's ckpt.pt, or a run of ours",
+        help="a model's folder as Hugging Face lays it out, a GGUF file, nanoGPT's ckpt.pt, a run of ours, "
+        "or smollm2-135m, minilm: real weights, fetched once",
     )
-    parser.add_argument("target", metavar="DST", type=Path, help="the folder to make; it must not be there yet")
+    parser.add_argument("target", metavar="DST", type=Path, help="the folder to make; nothing may be in it yet")
     parser.add_argument(
         "--to",
         choices=("oneblock", "hf"),

@@ -30,7 +30,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="PRESET|RUN",
-        help=f"a preset ({', '.join(PRESETS)}), the folder of a run or of another library's model, or a config.json",
+        help=f"a preset ({', '.join(PRESETS)}), the folder of a run or of another library's model, a GGUF file, "
+        "smollm2-135m, minilm, or a config.json",
     )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="also write the drawing as SVG")
     parser.add_argument("--context", type=at_least(1), metavar="N", help="tokens in sight when FLOPs are counted")
@@ -69,8 +70,10 @@ def find(target: str) -> Config:
     """The configuration of a preset, a run's folder or a JSON file; OneblockError lists the presets."""
     if target.replace("_", "-") in PRESETS:
         return preset(target)
-    path = Path(target)
-    if path.suffix == ".gguf":
+    from oneblock.data.known_models import MODELS, model_path
+
+    path = model_path(target)
+    if path.suffix == ".gguf" and path.is_file():
         return _of_others(path)
     if path.is_dir():
         from oneblock.runs.folder import CONFIG, Run
@@ -85,8 +88,8 @@ def find(target: str) -> Config:
             raise OneblockError(f"{path} is not a configuration in JSON: {error}") from error
     else:
         raise OneblockError(
-            f"{target} is neither a preset nor the folder of a run nor a config.json; "
-            f"the presets are {', '.join(PRESETS)}"
+            f"{target} is neither a preset nor the folder of a model nor a GGUF file nor a config.json; "
+            f"the presets are {', '.join(PRESETS)}; the models known by name {', '.join(MODELS)}"
         )
     try:
         return config_from_dict(data)

@@ -19,14 +19,16 @@ from torch import Tensor
 
 from oneblock.config import Config, to_dict
 from oneblock.data.hub_export import hub_files
+from oneblock.data.hub_tokenizer import check_vocabulary
 from oneblock.data.tokenizer import Tokenizer
-from oneblock.runs.durable import sync_folder
+from oneblock.runs.durable import sync_folder, write_new
 from oneblock.runs.errors import RunError, storing
-from oneblock.runs.folder import CONFIG, Run
+from oneblock.runs.folder import CONFIG
+from oneblock.runs.jsonform import to_words
 from oneblock.runs.load import KEPT, TOKENIZER, is_hugging_face, kept_tensors, load_config, load_tokenizer
 from oneblock.runs.shards import write_shards
 from oneblock.runs.tensors import num_bytes
-from oneblock.runs.weights import save_weights
+from oneblock.runs.weights import write_weights
 from oneblock.weights.gguf import is_gguf, open_gguf
 from oneblock.weights.nanogpt import open_ckpt
 from oneblock.weights.reading import Checkpoint, open_checkpoint
@@ -35,7 +37,7 @@ from oneblock.weights.writing import express
 GENERATION = "generation_config.json"
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
-    "generation_config.json", "tokenizer.model", "spiece.model", "source.spm", "target.spm", "vocab.json",
+    GENERATION, "tokenizer.model", "spiece.model", "source.spm", "target.spm", "vocab.json",
     "vocab.txt", "merges.txt", "preprocessor_config.json",
 )  # fmt: skip
 """What is carried along as it is."""
@@ -69,20 +71,19 @@ def to_oneblock(source: Path, target: Path, *, dtype: torch.dtype | None = None)
     """Another library's model as a folder of ours, in the dtype it has unless another is given.
 
     source: a folder as Hugging Face lays it out, a GGUF file, or nanoGPT's ckpt.pt. Written beside and renamed into
-    place. WeightsError where it does not fit, RunError where `target` is taken or cannot be written; then nothing is
-    left there.
+    place. WeightsError where it does not fit, RunError where `target` is taken or cannot be written,
+    DataError where the tokenizer is another model's; then nothing is left there.
     """
     if is_run(source):
         raise RunError(f"{source} is a run or a converted folder already; --to hf takes it out")
     _check_free(target)
-    origin = _origin(source, dtype)
+    origin = _checked(source, _origin(source, dtype))
     with _whole(target, origin.tensors) as folder:
-        Run(folder).write_json(CONFIG, to_dict(origin.config))
-        save_weights(folder, KEPT, origin.tensors, {"family": origin.family})
+        write_weights(folder, KEPT, origin.tensors, {"family": origin.family})
         # The ids of special tokens stand in either of two files, and one of them is not carried along.
         generation = json.loads(origin.files.get(GENERATION, b"{}"))
         ids = {GENERATION: _json(generation | origin.ids)} if generation | origin.ids != generation else {}
-        _write(folder, origin.files | ids)
+        _write(folder, origin.files | ids | {CONFIG: _json(to_words(to_dict(origin.config)))})
     return _converted(target, origin)
 
 
@@ -95,7 +96,7 @@ def to_hugging_face(
     taken or cannot be written.
     """
     _check_free(target)
-    origin = _origin(source, dtype)
+    origin = _checked(source, _origin(source, dtype))
     said = express(origin.config)
     theirs = dict(said.tensors(origin.tensors))
     files = dict(origin.files)
@@ -144,6 +145,14 @@ def _origin(source: Path, dtype: torch.dtype | None) -> _Origin:
     )
 
 
+def _checked(source: Path, origin: _Origin) -> _Origin:
+    """DataError where the tokenizer that lies beside another library's model is not that model's."""
+    vocab_size = getattr(origin.config.model, "vocab_size", None)
+    if origin.tokenizer is not None and origin.tokenizer.kind == "hub" and vocab_size is not None:
+        check_vocabulary(origin.tokenizer, vocab_size, source)
+    return origin
+
+
 def _carried(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in TOKENIZER_FILES if (folder / name).is_file()}
 
@@ -174,10 +183,8 @@ def _json(value: Any) -> bytes:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    if files:
-        folder.mkdir(exist_ok=True)
     for name, content in files.items():
-        (folder / name).write_bytes(content)
+        write_new(folder / name, [content])
 
 
 def _check_free(target: Path) -> None:

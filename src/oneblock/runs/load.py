@@ -18,7 +18,7 @@ from oneblock.runs.checkpoint import load_checkpoint
 from oneblock.runs.errors import RunError
 from oneblock.runs.folder import CONFIG, Run
 from oneblock.runs.weights import load_weights
-from oneblock.weights.errors import WeightsError
+from oneblock.weights.errors import WeightsError, few
 from oneblock.weights.gguf import is_gguf, open_gguf
 from oneblock.weights.gguf_file import GGUFFile
 from oneblock.weights.reading import open_checkpoint, read_fields, undrawn
@@ -108,13 +108,8 @@ def check_fit(model: nn.Module, tensors: dict[str, Tensor], where: Path) -> None
         "of another shape": shapes,
     }
     if any(faults.values()):
-        said = "; ".join(f"{what}: {_few(names)}" for what, names in faults.items() if names)
+        said = "; ".join(f"{what}: {few(names)}" for what, names in faults.items() if names)
         raise RunError(
             f"the weights in {where} are not those of the {CONFIG} beside them: {said}. "
             f"Put back the {CONFIG} they were trained with"
         )
-
-
-def _few(names: list[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -27,24 +27,28 @@ def save_weights(folder: Path, name: str, tensors: Mapping[str, Tensor], meta: M
     When this returns the new ones are on the disk; cut off anywhere before, the old ones load, or the new.
     RunError where the disk is full or refuses: the weights saved before stay.
     """
+    safe = "The weights saved before stay as they are. Free some space, then go on with --resume."
+    with storing(f"the weights {name!r}", _places(folder, name)[0], num_bytes(tensors), safe):
+        return write_weights(folder, name, tensors, meta)
+
+
+def write_weights(folder: Path, name: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Path:
+    """`save_weights` for those who have words of their own for a disk that refuses: it raises the OSError itself."""
     path, manifest = _places(folder, name)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    text = dump_exact(dict(meta))
-    safe = "The weights saved before stay as they are. Free some space, then go on with --resume."
-    with storing(f"the weights {name!r}", path, num_bytes(tensors) + len(text), safe):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for stale in path.parent.glob(f".{path.name}.*.tmp"):
-                stale.unlink(missing_ok=True)
-            seal = write_tensors(unfinished, tensors, meta=text)
-            _list(manifest, [*(_listed(manifest) or []), seal])
-            os.replace(unfinished, path)  # noqa: PTH105
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
-        _list(manifest, [seal])
-        sync_folder(folder)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{path.name}.*.tmp"):
+            stale.unlink(missing_ok=True)
+        seal = write_tensors(unfinished, tensors, meta=dump_exact(dict(meta)))
+        _list(manifest, [*(_listed(manifest) or []), seal])
+        os.replace(unfinished, path)  # noqa: PTH105
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    _list(manifest, [seal])
+    sync_folder(folder)
     return path
 
 

@@ -45,7 +45,7 @@ class GGUFFile:
         try:
             self._bytes = np.memmap(path, np.uint8, mode="r")
         except (OSError, ValueError) as error:
-            raise WeightsError(f"{path} cannot be read: {error}") from error
+            raise WeightsError(f"{path} cannot be read: {error}; fetch it again") from error
         self._gguf = _package(self.where)
         try:
             self.fields, self._infos = _header(self._bytes.data, self.where)

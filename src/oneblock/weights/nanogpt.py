@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -72,12 +73,15 @@ def open_ckpt(path: Path) -> Checkpoint:
     WeightsError where the file is damaged, holds other objects, or is no checkpoint of nanoGPT.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the pickle's version: it is read or refused all the same
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        # PyTorch's own words are left out: they advise to open the file all the same.
         raise WeightsError(
-            f"{path} holds objects besides tensors and plain values, and loading those could run any program: {reason}"
-        ) from error
+            f"{path} holds objects besides tensors and plain values, and loading those could run any program, so it is "
+            "not opened. Save it anew with tensors and plain values alone, or the model as safetensors"
+        ) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         reason = (str(error) or type(error).__name__).split("\n")[0]
         raise WeightsError(f"{path} is no whole checkpoint of PyTorch: {reason}") from error

@@ -94,6 +94,8 @@ def read_fields(path: Path) -> dict[str, Any]:
     try:
         fields = json.loads(path.read_bytes())
     except OSError as error:
+        if path.parent.is_dir() and not path.exists():
+            raise WeightsError(f"{path.parent} holds no {path.name}; give the folder of a whole model") from None
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise WeightsError(f"{path} is not valid JSON: {error}") from error
