@@ -19,7 +19,7 @@ def first_sentence(path: Path) -> str:
 def made() -> str:
     """The map as Markdown."""
     lines = ["# The map of the house", "", "Made by `python docs/make_map.py`; imports only go down the page.", ""]
-    rooms = "config nn models weights data machine runs inspect decoding train bench cli"
+    rooms = "config nn models weights data machine runs inspect decoding train compare doctor learn bench cli"
     order = rooms.split()
     for room in [*order, *sorted(p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name not in order)]:
         folder = PACKAGE / room
