@@ -1,4 +1,4 @@
-"""Writes docs/results/doctor.md: what the doctor finds in the zoo, and where it alarms. `python docs/make_doctor.py`."""
+"""Writes docs/results/doctor.md: what the doctor finds, and where it alarms. `python docs/make_doctor.py`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ python docs/make_doctor.py
 ```
 
 Small models written for the purpose (`tests/shared/doctor_hosts.py`), each with one fault, and healthy ones: the same
-without a fault, their healthy variants, and every preset at a small size with fresh weights. Each is examined with
-every check but I3 and O1, which train and are asked in the tests. "By the check that should" means
-that one of the checks named for the fault answers FAIL; faults that only half precision shows are answered by WARN.
-The faults were written together with the checks, so the shares say that the checks work, not how many faults nobody
-has thought of they would find. Nothing here is a model of another library's own class.
+without a fault, their healthy variants, every preset at a small size with fresh weights, and options of `nano` that
+look like faults. Each is examined with every check but I3 and O1, which train and are asked in the tests. "By the
+check that should" means that one of the checks named for the fault answers FAIL; faults that only half precision
+shows are answered by WARN. The faults were written together with the checks, so the shares say that the checks work,
+not how many faults nobody has thought of they would find. Classes of transformers are examined in
+`tests/doctor/test_peers.py`.
 """
 
 
@@ -46,6 +47,7 @@ def made() -> str:
         rows.append(f"| {host} | {fault} | {wanted} | {', '.join(found) or 'nothing'} | {'yes' if hit else '**no**'} |")
     healthy = [(f"{host} {variant}".strip(), zoo.ill(host, variant)) for host, variant in zoo.HEALTHY]
     healthy += [(name, zoo.preset(name)) for name in zoo.PRESETS]
+    healthy += [(f"nano, {name}", zoo.variant(name)) for name in zoo.VARIANTS]
     wells, alarms, warned = [], 0, 0
     for name, model in healthy:
         report = examine(model, only=quick)
@@ -59,8 +61,8 @@ def made() -> str:
             INTRODUCTION,
             f"torch {torch.__version__.split('+')[0]}, CPU.",
             "",
-            f"**{right} of {total} faults found by the check that should; {alarms} false alarms in {len(healthy)} healthy "
-            f"models** ({warned} with a WARN).",
+            f"**{right} of {total} faults found by the check that should; {alarms} false alarms in "
+            f"{len(healthy)} healthy models** ({warned} with a WARN).",
             "",
             "| host | fault | should be found by | alarms | found |",
             "|---|---|---|---|---|",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from oneblock.config import OneblockError, config_from_dict, diff, override, presets, to_dict
 
 if TYPE_CHECKING:
-    from oneblock import inspect
+    from oneblock import doctor, inspect
     from oneblock.decoding.generate import generate
     from oneblock.models.build import build
     from oneblock.runs.load import load
@@ -22,6 +22,7 @@ __all__ = [
     "build",
     "config_from_dict",
     "diff",
+    "doctor",
     "generate",
     "inspect",
     "load",
@@ -35,7 +36,7 @@ _LATER = {
     "generate": "oneblock.decoding.generate",
     "load": "oneblock.runs.load",
 }
-_ROOMS = ("inspect", "nn", "models", "weights", "data", "machine", "runs", "decoding", "train", "bench")
+_ROOMS = ("inspect", "nn", "models", "weights", "data", "machine", "runs", "decoding", "train", "doctor", "bench")
 
 
 def __getattr__(name: str) -> Any:

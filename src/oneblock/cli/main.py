@@ -17,6 +17,8 @@ VERBS = {
     "generate": "make something with a run's model: text, phonemes, images",
     "convert": "other people's models in, ours out",
     "show": "draw a model: dataflow, formula, parameters, FLOPs, cache",
+    "compare": "run an experiment: a claim, its variants, a verdict",
+    "doctor": "what is wrong with a transformer, and how one knows",
     "bench": "measure speed against peers and against this machine's limits",
 }
 """Verb -> summary; each is the `VERB` of a file of its name in this folder."""

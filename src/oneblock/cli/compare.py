@@ -1,0 +1,153 @@
+"""`oneblock compare`: an experiment: a claim, its variants, fair budgets, several seeds, a verdict."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oneblock.cli.common import Verb, at_least, say
+from oneblock.config.errors import OneblockError
+
+if TYPE_CHECKING:
+    from oneblock.compare.plan import Plan
+
+FOLDER = Path("runs/compare")
+ASKED = ("budget", "seeds", "seed", "settings", "vary", "base", "variants", "equal")
+"""What `--resume` takes from the time when the comparison was begun."""
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `oneblock compare`."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="an experiment by name or row (--list)")
+    parser.add_argument("--list", action="store_true", help="the experiments and their claims")
+    parser.add_argument("--budget", choices=("quick", "standard", "full"), help="how much is run (quick)")
+    parser.add_argument("--seeds", type=at_least(2), metavar="K", help="runs of each variant (the budget's)")
+    parser.add_argument("--seed", type=at_least(0), metavar="N", help="the first of them (0)")
+    parser.add_argument(
+        "--vary", metavar="PATH=A,B,…", help="compare values of one setting; the first against the others"
+    )
+    parser.add_argument("--base", metavar="PRESET", help="what --vary starts from (nano)")
+    parser.add_argument(
+        "--variants", nargs="+", type=Path, metavar="FILE", help="compare whole configurations (config.json)"
+    )
+    parser.add_argument(
+        "--equal", choices=("tokens", "parameters", "flops"), help="with --vary, --variants: held equal (tokens)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on as begun in --out: its budget, seeds and settings")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"results and reports ({FOLDER})")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """List the experiments, or run one and give its verdict."""
+    from oneblock.compare.experiments import EXPERIMENTS
+
+    if args.list:
+        listed = [{"name": e.name, "row": e.row, "claim": e.claim} for e in EXPERIMENTS.values()]
+        for entry in [] if args.json else listed:
+            print(f"{entry['row']:4} {entry['name']:14} {entry['claim']}")
+        return {"experiments": listed}
+    plan = make_plan(args)
+    from oneblock.compare.engine import compare
+    from oneblock.compare.report import page
+    from oneblock.compare.store import Store
+    from oneblock.compare.words import as_json, as_text
+    from oneblock.machine.device import pick_device
+    from oneblock.runs.durable import replace
+    from oneblock.runs.jsonform import to_words
+
+    folder = args.out / plan.experiment.name
+    device = str(pick_device(args.device))
+    store = Store(args.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        asked = {name: _plain(getattr(args, name)) for name in ASKED}
+        replace(folder / "asked.json", json.dumps(asked, indent=1).encode())
+        outcome = compare(plan, store, device=device, tell=say)
+    finally:
+        store.close()
+    command = shlex.join(["oneblock", *sys.argv[1:]])
+    result = as_json(outcome, str(folder / "report.html"), command)
+    replace(folder / "report.html", page(outcome, command).encode())
+    replace(folder / "results.json", json.dumps(to_words(result), ensure_ascii=False, indent=1).encode())
+    print(as_text(outcome), file=sys.stderr if args.json else sys.stdout)
+    say(f"report: {folder / 'report.html'}")
+    return result
+
+
+def make_plan(args: argparse.Namespace) -> Plan:
+    """What the arguments ask for, checked before anything is run. Loads no torch."""
+    from oneblock.compare import own
+    from oneblock.compare.experiment import BUDGETS
+    from oneblock.compare.experiments import experiment
+    from oneblock.compare.plan import plan
+
+    _one_of(args)
+    if args.resume:
+        _as_asked(args)
+    budget_name = args.budget or "quick"
+    given = None
+    if args.variants:
+        found, given = own.from_files(args.variants, args.equal or "tokens")
+        budget = own.budget_of_files(budget_name)
+    elif args.vary:
+        found = own.vary(args.vary, args.base or "nano", args.equal or "tokens")
+        budget = BUDGETS[budget_name]
+    else:
+        found = experiment(args.name)
+        budget = found.budgets[budget_name]
+    return plan(found, budget, settings=args.settings, seeds=args.seeds, first_seed=args.seed or 0, given=given)
+
+
+def _one_of(args: argparse.Namespace) -> None:
+    given = [name for name in ("name", "vary", "variants") if getattr(args, name)]
+    if len(given) != 1 and not (args.resume and not given):
+        raise OneblockError("give one of NAME, --vary and --variants; oneblock compare --list names the experiments")
+    if not given:
+        raise OneblockError("--resume needs the comparison's NAME, --vary or --variants, as it was begun")
+    for option, needed in (("base", ("vary",)), ("equal", ("vary", "variants"))):
+        if getattr(args, option) is not None and given[0] not in needed:
+            raise OneblockError(
+                f"--{option} is for {' and '.join('--' + name for name in needed)}, not for an experiment"
+            )
+
+
+def _as_asked(args: argparse.Namespace) -> None:
+    """Take the options from the time when the comparison was begun; those given now must say the same."""
+    from oneblock.compare import own
+    from oneblock.compare.experiments import experiment
+
+    if args.vary:
+        name = own.vary(args.vary, args.base or "nano").name
+    else:
+        name = own.from_files(args.variants)[0].name if args.variants else experiment(args.name).name
+    path = args.out / name / "asked.json"
+    try:
+        asked = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise OneblockError(f"--resume: no comparison {name} was begun in {args.out}; leave --resume out") from None
+    for option in ASKED:
+        now = _plain(getattr(args, option))
+        if now not in (None, [], asked.get(option)):
+            was = asked.get(option)
+            raise OneblockError(
+                f"--resume goes on as it was begun, with {option}={was}, not {now}; leave one of them out"
+            )
+        if option != "variants":
+            setattr(args, option, asked.get(option))
+
+
+def _plain(value: Any) -> Any:
+    return [str(entry) for entry in value] if isinstance(value, list) else value
+
+
+VERB = Verb(
+    name="compare",
+    summary="run an experiment: a claim, its variants, a verdict",
+    options=options,
+    run=run,
+)

@@ -1,0 +1,1 @@
+"""Experiments: a claim, its variants, a fair fight, a verdict."""

@@ -1,0 +1,193 @@
+"""From an experiment and a budget to what will be run: every configuration, matched in size. Loads no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from oneblock.compare.experiment import Budget, Experiment
+from oneblock.compare.matching import COUNTS, matched, size
+from oneblock.config.config import Config
+from oneblock.config.decoder import Decoder
+from oneblock.config.errors import ConfigError, OneblockError
+from oneblock.config.override import override
+from oneblock.config.presets import preset
+from oneblock.config.recipe import Muon, Optimizer
+from oneblock.config.serial import diff
+from oneblock.data.corpus import prepare
+from oneblock.inspect.statistics import cache_bytes_per_token, flops_per_token, parameters
+
+JUDGED = ("recipe.guard=false", "recipe.refit=0")
+"""No spike is hidden, and the held-out end of the training split stays held out: learning rates are chosen on it."""
+TRAINING = (
+    *JUDGED,
+    "recipe.average=none",
+    "recipe.compile=off",
+    "recipe.precision=float32",
+    "recipe.optimizer=adamw",
+    "recipe.optimizer.learning_rate=0.004",
+    "recipe.schedule.warmup=20",
+    "block.dropout=0",
+    "embedding_dropout=0",
+)
+"""How an experiment trains unless it says otherwise: nothing that hides a difference, nothing that waits to pay."""
+SAME = ("context", "vocab_size", "recipe.data", "recipe.tokenizer", "recipe.batch_size", "recipe.steps", "recipe.seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One variant ready to run. `solved`: the size that was found for it, in words."""
+
+    label: str
+    config: Config
+    settings: tuple[str, ...]
+    solved: str
+    parameters: int
+    flops: int
+    cache_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What will be run. `nothing_learned`: a uniform guess's loss, ln V; `data_sha256` empty where nothing is read."""
+
+    experiment: Experiment
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...]
+    rates: tuple[float, ...]
+    data_sha256: str
+    origin: str
+    nothing_learned: float
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The variants' names, the reference first."""
+        return tuple(variant.label for variant in self.variants)
+
+
+def plan(
+    experiment: Experiment,
+    budget: Budget,
+    *,
+    settings: Sequence[str] = (),
+    seeds: int | None = None,
+    first_seed: int = 0,
+    given: Mapping[str, Config] | None = None,
+) -> Plan:
+    """Everything decided before a training begins; OneblockError where it cannot be a fair comparison.
+
+    given: whole configurations by label, instead of the experiment's base and its variants' settings.
+    """
+    number = budget.seeds if seeds is None else seeds
+    if number < 2:
+        raise OneblockError(f"--seeds {number}: what another seed changes cannot be measured; give 2 or more (try 5)")
+    configs = _given(given, budget, settings) if given else _declared(experiment, budget, settings)
+    base = next(iter(configs.values()))
+    corpus = None
+    if experiment.trains:
+        corpus = prepare(base.recipe.data, base.recipe.tokenizer)
+        corpus.check(base.model.context)
+        configs = {label: override(c, f"vocab_size={corpus.tokenizer.vocab_size}") for label, c in configs.items()}
+    _check_same(configs)
+    sized = _matched(experiment, configs)
+    return Plan(
+        experiment=experiment,
+        variants=tuple(
+            _described(label, sized[label], config, experiment.variants[label]) for label, config in configs.items()
+        ),
+        seeds=tuple(range(first_seed, first_seed + number)),
+        rates=budget.rates if experiment.trains else (1.0,),
+        data_sha256=corpus.sha256 if corpus else "",
+        origin=corpus.origin if corpus else "none: the models are not trained",
+        nothing_learned=math.log(_vocabulary(base) if corpus is None else corpus.tokenizer.vocab_size),
+    )
+
+
+def _declared(experiment: Experiment, budget: Budget, settings: Sequence[str]) -> dict[str, Config]:
+    training = TRAINING if experiment.trains else ()
+    base = override(
+        _decoder(experiment.preset, preset(experiment.preset)), *training, *budget.settings, *experiment.base, *settings
+    )
+    return {label: _variant(base, label, own) for label, own in experiment.variants.items()}
+
+
+def _given(given: Mapping[str, Config], budget: Budget, settings: Sequence[str]) -> dict[str, Config]:
+    return {
+        label: _variant(_decoder(label, of), label, (*JUDGED, *budget.settings, *settings))
+        for label, of in given.items()
+    }
+
+
+def with_rate(config: Config, factor: float) -> Config:
+    """The configuration with its learning rates times `factor`."""
+    optimizer = config.recipe.optimizer
+    rate = optimizer.learning_rate * factor
+    scaled: Optimizer
+    if isinstance(optimizer, Muon):
+        rest = replace(optimizer.rest, learning_rate=optimizer.rest.learning_rate * factor)
+        scaled = replace(optimizer, learning_rate=rate, rest=rest)
+    else:
+        scaled = replace(optimizer, learning_rate=rate)
+    return replace(config, recipe=replace(config.recipe, optimizer=scaled))
+
+
+def _decoder(label: str, config: Config) -> Config:
+    if not isinstance(config.model, Decoder):
+        raise OneblockError(f"{label}: a {type(config.model).__name__}; comparisons are of decoders on text so far")
+    return config
+
+
+def _variant(base: Config, label: str, settings: Sequence[str]) -> Config:
+    try:
+        return override(base, *settings)
+    except ConfigError as error:
+        raise OneblockError(f"the variant {label} ({', '.join(settings)}) is not valid: {error}") from None
+
+
+def _vocabulary(config: Config) -> int:
+    assert isinstance(config.model, Decoder)
+    return config.model.vocab_size
+
+
+def _check_same(configs: dict[str, Config]) -> None:
+    """Variants that see other tokens, or not in the same order, cannot be paired."""
+    (first, reference), *others = configs.items()
+    for label, config in others:
+        changed = [path.removeprefix("model.") for path in diff(reference, config)]
+        wrong = [path for path in changed if path in SAME]
+        if wrong:
+            raise OneblockError(
+                f"{first} and {label} differ in {', '.join(wrong)}: they would not see the same tokens in the same "
+                "order; set that for all variants with --set"
+            )
+
+
+def _matched(experiment: Experiment, configs: dict[str, Config]) -> dict[str, Config]:
+    if experiment.equal == "tokens":
+        return configs
+    if experiment.equal not in COUNTS:
+        raise OneblockError(f"equal={experiment.equal} is not one of tokens, {', '.join(COUNTS)}")
+    target = size(next(iter(configs.values())), experiment.equal)
+    made = {}
+    for label, config in configs.items():
+        try:
+            made[label] = matched(
+                config, target, equal=experiment.equal, solve=experiment.solve, tolerance=experiment.tolerance
+            )
+        except OneblockError as error:
+            raise OneblockError(f"the variant {label} {error}") from None
+    return made
+
+
+def _described(label: str, config: Config, before: Config, settings: tuple[str, ...]) -> Variant:
+    changes = {path.rpartition(".")[2]: new for path, (_, new) in diff(before, config).items()}
+    return Variant(
+        label=label,
+        config=config,
+        settings=settings,
+        solved=", ".join(f"{name}={value}" for name, value in changes.items()),
+        parameters=sum(parameters(config).values()),
+        flops=flops_per_token(config),
+        cache_bytes=cache_bytes_per_token(config),
+    )

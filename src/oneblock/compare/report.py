@@ -1,0 +1,151 @@
+"""`report.html` of a comparison: the claim, the sizes, the losses over seeds, the verdict with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from oneblock.compare.engine import Outcome
+from oneblock.compare.experiment import MEASURES, Alike
+from oneblock.compare.verdict import Finding
+from oneblock.compare.words import describe, held, number, rows, sentence
+from oneblock.train.report.charts import Chart, Series, draw, shape_definitions
+from oneblock.train.report.markup import Markup, element
+from oneblock.train.report.page import POLICY
+from oneblock.train.report.pieces import section, table
+from oneblock.train.report.style import STYLE
+
+COLORS = ("c1", "c2", "c3", "c4")
+WIDE, HIGH = 600, 44
+
+
+def page(outcome: Outcome, command: str) -> str:
+    """The whole page as HTML; it loads nothing."""
+    experiment = outcome.plan.experiment
+    title = f"{experiment.row} {experiment.name}".strip()
+    tiles = [
+        ("verdict", outcome.verdict, experiment.source),
+        ("seeds", str(len(outcome.plan.seeds)), "the same data order for every variant"),
+        ("noise floor", number(outcome.noise_floor), MEASURES[experiment.rule[0].measure].unit),
+    ]
+    body = element(
+        "body",
+        shape_definitions(),
+        element("header", element("h1", title), element("p", experiment.claim)),
+        element(
+            "main",
+            element("dl", *(_tile(*tile) for tile in tiles), class_="tiles"),
+            section("Verdict", element("p", sentence(outcome)), *map(_interval, outcome.findings)),
+            section("Variants", *_variants(outcome)),
+            section("Losses", *_curves(outcome)) if experiment.trains else None,
+            section("How it was run", element("pre", command), *(element("p", line) for line in _origin(outcome))),
+        ),
+    )
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{title} – oneblock"),
+        element("style", Markup(STYLE)),
+    )
+    return "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
+
+
+def _tile(name: str, value: str, remark: str) -> Markup:
+    return element("div", element("dt", name), element("dd", value), element("dd", remark) if remark else None)
+
+
+def _variants(outcome: Outcome) -> list[Markup]:
+    names, lines = rows(outcome)
+    settings = [
+        (variant.label, " ".join(variant.settings) or "the base as it is", outcome.fair_rate(variant.label))
+        for variant in outcome.plan.variants
+    ]
+    measures = [(name, f"{MEASURES[name].words} ({MEASURES[name].unit})".replace(" ()", "")) for name in names[5:-1]]
+    return [
+        element("p", f"Held equal: {held(outcome)}. Mean ± standard deviation over seeds."),
+        element("div", table(names, lines, numbers=len(names)), class_="wide"),
+        table(("variant", "differs by", "learning rate"), settings),
+        table(("measure", "what it is"), measures),
+    ]
+
+
+def _interval(finding: Finding) -> Markup:
+    """A difference with its interval on a line of its own scale; the noise floor is the shaded part around 0."""
+    low, high = finding.interval
+    marks = [low, high, finding.difference, finding.floor]
+    if isinstance(finding.comparison, Alike):
+        marks.append(finding.comparison.within)
+    reach = 1.1 * max((abs(mark) for mark in marks if math.isfinite(mark)), default=1.0) or 1.0
+
+    def x(value: float) -> str:
+        return f"{WIDE * (0.5 + 0.5 * max(-1.0, min(1.0, value / reach))):.1f}"
+
+    middle = HIGH / 2
+    width = f"{WIDE * min(finding.floor / reach, 1.0):.1f}"
+    lines = [
+        element("rect", x=x(-finding.floor), y=4, width=width, height=HIGH - 8, fill="currentColor", opacity=".12")
+    ]
+    lines.append(element("line", x1=x(0), x2=x(0), y1=0, y2=HIGH, stroke="currentColor", stroke_dasharray="4 3"))
+    if isinstance(finding.comparison, Alike):
+        for side in (-finding.comparison.within, finding.comparison.within):
+            lines.append(element("line", x1=x(side), x2=x(side), y1=6, y2=HIGH - 6, stroke="currentColor"))
+    if math.isfinite(finding.difference):
+        lines.append(
+            element("line", x1=x(low), x2=x(high), y1=middle, y2=middle, stroke="currentColor", stroke_width=2)
+        )
+        lines.append(element("circle", cx=x(finding.difference), cy=middle, r=5, fill="currentColor"))
+    words = describe(finding)
+    drawing = element("svg", element("title", words), *lines, viewBox=f"0 0 {WIDE} {HIGH}", width="100%", role="img")
+    return element("figure", element("figcaption", words), element("div", drawing, class_="c1"))
+
+
+def _curves(outcome: Outcome) -> list[Markup]:
+    """The first variant with three others on each chart: there are four colours."""
+    first, *others = outcome.plan.labels
+    groups = [others[at : at + 3] for at in range(0, len(others), 3)]
+    return [chart for n, group in enumerate(groups) if (chart := _chart(outcome, [first, *group], n)) is not None]
+
+
+def _chart(outcome: Outcome, labels: Sequence[str], number_: int) -> Markup | None:
+    series, seen, last = [], [], 1.0
+    for label, color in zip(labels, COLORS, strict=False):
+        curves = [run["curve"] for run in outcome.runs[label] if run["curve"]]
+        length = min(map(len, curves), default=0)
+        if not length:
+            continue
+        xs = [point[0] for point in curves[0][:length]]
+        losses = np.array([[loss for _, loss in curve[:length]] for curve in curves])
+        series.append(Series(label=f"{label}, mean", xs=xs, ys=losses.mean(0).tolist(), color=color, line=True))
+        for edge in (losses.min(0), losses.max(0)):
+            name = f"{label}, lowest and highest seed"
+            series.append(Series(label=name, xs=xs, ys=edge.tolist(), color=color, faint=True))
+        seen += [value for value in losses.ravel().tolist() if math.isfinite(value)]
+        last = max(last, float(xs[-1]))
+    if not seen:
+        return None
+    # A run that flew off shall not press the others flat.
+    top = min(max(seen), 1.3 * outcome.plan.nothing_learned)
+    low = min(seen)
+    return draw(
+        Chart(
+            key=f"loss-{number_}",
+            title="Training loss, nats per token",
+            description=f"{', '.join(labels)}: between {number(low)} and {number(max(seen))}.",
+            series=series,
+            x_range=(0.0, last),
+            y_range=(low - 0.02 * (top - low), max(top, low + 0.01)),
+        )
+    )
+
+
+def _origin(outcome: Outcome) -> list[str]:
+    plan = outcome.plan
+    lines = [f"Data: {plan.origin}.", f"Seeds: {', '.join(map(str, plan.seeds))}."]
+    if plan.data_sha256:
+        lines.append(f"SHA-256 of the data: {plan.data_sha256}")
+    return lines

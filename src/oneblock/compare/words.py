@@ -1,0 +1,164 @@
+"""A comparison in words: the sentence, the table of a terminal, and the JSON object."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from oneblock.compare.engine import Outcome
+from oneblock.compare.experiment import MEASURES
+from oneblock.compare.statistics import deviation
+from oneblock.compare.verdict import Finding, deciding
+
+
+def sentence(outcome: Outcome) -> str:
+    """What a lesson may quote for this verdict."""
+    finding = deciding(outcome.findings)
+    low, high = finding.interval
+    return outcome.plan.experiment.says.of(outcome.verdict).format(
+        difference=number(finding.difference, signed=True),
+        low=number(low, signed=True),
+        high=number(high, signed=True),
+        seeds=finding.seeds,
+        floor=number(finding.floor),
+        detectable=number(finding.detectable),
+        a=finding.comparison.a,
+        b=getattr(finding.comparison, "b", ""),
+    )
+
+
+def number(value: float, *, signed: bool = False) -> str:
+    """Four digits, and a true minus."""
+    if not math.isfinite(value):
+        return "–"
+    small = f"{value:+.4g}" if signed else f"{value:.4g}"
+    return small.replace("-", "−")
+
+
+def spread(values: Sequence[float]) -> str:
+    """mean ± standard deviation over seeds."""
+    if not all(map(math.isfinite, values)):
+        return "–"
+    mean = statistics.fmean(values)
+    return f"{number(mean)} ± {number(deviation(values))}"
+
+
+def rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
+    """The table: a row for each variant, as names of columns and cells."""
+    plan = outcome.plan
+    names = ["variant", "solved", "parameters", "FLOPs/token", "rate", *plan.experiment.wanted, "diverged"]
+    lines = []
+    for variant in plan.variants:
+        diverged = sum(bool(run["diverged"]) for run in outcome.runs[variant.label])
+        lines.append(
+            [
+                variant.label,
+                variant.solved or "–",
+                f"{variant.parameters:,}",
+                f"{variant.flops:,}",
+                f"×{outcome.rates[variant.label]:.3g}",
+                *(spread(outcome.values[name][variant.label]) for name in plan.experiment.wanted),
+                f"{diverged}/{len(plan.seeds)}",
+            ]
+        )
+    return names, lines
+
+
+def describe(finding: Finding) -> str:
+    """One comparison with its difference, interval and p."""
+    low, high = (number(end, signed=True) for end in finding.interval)
+    p = "< 0.0001" if finding.p < 1e-4 else f"= {finding.p:.4f}"
+    return (
+        f"{finding.words}: {finding.verdict} (difference {number(finding.difference, signed=True)}, "
+        f"99 % from {low} to {high}, corrected p {p}, noise floor {number(finding.floor)}, "
+        f"these seeds find {number(finding.detectable)} four times in five)"
+    )
+
+
+def as_text(outcome: Outcome) -> str:
+    """What a terminal shows."""
+    experiment = outcome.plan.experiment
+    names, lines = rows(outcome)
+    widths = [max(len(row[i]) for row in [names, *lines]) for i in range(len(names))]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (names, *lines)
+    ]
+    rates = [f"  {label}: learning rate {outcome.fair_rate(label)}" for label in outcome.plan.labels]
+    return "\n".join(
+        [
+            f"{experiment.row} {experiment.name}: {experiment.claim}".strip(),
+            f"source: {experiment.source}",
+            f"equal: {held(outcome)}; {len(outcome.plan.seeds)} seeds, paired; data: {outcome.plan.origin}",
+            "",
+            *table,
+            *rates,
+            "",
+            *(describe(finding) for finding in outcome.findings),
+            "",
+            f"verdict: {outcome.verdict}",
+            sentence(outcome),
+        ]
+    )
+
+
+def held(outcome: Outcome) -> str:
+    """What is held equal, in words."""
+    experiment = outcome.plan.experiment
+    if not experiment.trains:
+        return "seeds and tokens"
+    if experiment.equal == "tokens":
+        return "tokens and their order"
+    count = "FLOPs a token" if experiment.equal == "flops" else "parameters"
+    what = "the feed-forwards' inner width" if experiment.solve == "hidden" else "the width"
+    return f"tokens, their order, and {count} (within {experiment.tolerance:.0%}, by {what})"
+
+
+def as_json(outcome: Outcome, report: str, command: str) -> dict[str, Any]:
+    """The object of `--json` and of `results.json`."""
+    plan = outcome.plan
+    return {
+        "experiment": plan.experiment.name,
+        "claim": plan.experiment.claim,
+        "source": plan.experiment.source,
+        "verdict": outcome.verdict,
+        "sentence": sentence(outcome),
+        "noise_floor": outcome.noise_floor,
+        "equal": plan.experiment.equal,
+        "seeds": list(plan.seeds),
+        "data_sha256": plan.data_sha256,
+        "variants": [
+            {
+                "name": variant.label,
+                "settings": list(variant.settings),
+                "solved": variant.solved,
+                "parameters": variant.parameters,
+                "flops_per_token": variant.flops,
+                "cache_bytes_per_token": variant.cache_bytes,
+                "rate": outcome.rates[variant.label],
+                "rate_is": outcome.fair_rate(variant.label),
+                "diverged": sum(bool(run["diverged"]) for run in outcome.runs[variant.label]),
+                "measures": {name: outcome.values[name][variant.label] for name in plan.experiment.wanted},
+            }
+            for variant in plan.variants
+        ],
+        "comparisons": [
+            {
+                "words": finding.words,
+                "verdict": finding.verdict,
+                "difference": finding.difference,
+                "interval": list(finding.interval),
+                "p": finding.p,
+                "noise_floor": finding.floor,
+                "detectable": finding.detectable,
+            }
+            for finding in outcome.findings
+        ],
+        "measures": {
+            name: {"unit": MEASURES[name].unit, "words": MEASURES[name].words} for name in plan.experiment.wanted
+        },
+        "command": command,
+        "report": report,
+    }

@@ -1,0 +1,174 @@
+"""P1, P2, B1, R0, E1, E2: what must change nothing, and the order, which must."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from oneblock.doctor.checks.check import BAD, EQUALITY, GOOD, judged, said, skip
+from oneblock.doctor.finding import Finding
+from oneblock.doctor.patient import Patient, difference
+
+
+def padding(patient: Patient) -> Finding:
+    """P1: pads on either side change nothing at real tokens, whatever stands at them."""
+    model = patient.stirred
+    if not patient.target.masks:
+        return skip("it takes no padding")
+    length = min(7, patient.target.max_len // 2)
+    x, worst, faults, shifted = model.sample(2, length, patient.seed), 0.0, [], 0.0
+    alone = model(x)
+    for count in {1, min(32, patient.target.max_len - length)}:
+        fill = [model.sample(2, count, patient.seed + n) for n in (1, 2)]
+        pads = torch.cat([torch.ones(2, count, dtype=torch.bool), torch.zeros(2, length, dtype=torch.bool)], dim=1)
+        left = [model(torch.cat([f, x], dim=1), pads)[:, count:] for f in fill]
+        right = [model(torch.cat([x, f], dim=1), pads.flip(1))[:, :length] for f in fill]
+        found = {
+            f"what stands at {count} left pads is seen": difference(left[1], left[0]),
+            f"what stands at {count} right pads is seen": difference(right[1], right[0]),
+            f"{count} right pads change real tokens": difference(right[0], alone),
+        }
+        faults += [name for name, value in found.items() if not value <= BAD]
+        worst = max(worst, *found.values())
+        shifted = max(shifted, difference(left[0], alone))
+    if worst <= GOOD < shifted:
+        note = "pads are not seen; with pads on the left the positions of real tokens shift"
+        return said("INFO", f"{note} (difference {shifted:.1e}): give positions with left-padded rows", value=shifted)
+    repair = "mask pads as keys (not only as queries), before the softmax"
+    return judged(
+        worst, "pads change nothing", "; ".join(faults) or "pads are seen", where="padding mask", repair=repair
+    )
+
+
+def all_padded(patient: Patient) -> Finding:
+    """P2: a row of pads alone, and left pads, give finite numbers and finite gradients."""
+    if not patient.target.masks:
+        return skip("it takes no padding")
+    model, length = patient.stirred.on(copy.deepcopy(patient.stirred.thing)), min(7, patient.target.max_len)
+    pads = torch.zeros(3, length, dtype=torch.bool)
+    pads[0], pads[1, :2] = True, True
+    logits = model(model.sample(3, length, patient.seed), pads)
+    where = "the softmax over a row that is masked everywhere"
+    repair = "give a fully masked row zeros or uniform weights; masked_fill with the dtype's minimum, not −∞"
+    if not bool(torch.isfinite(logits[1:][~pads[1:]]).all()):
+        return said("FAIL", "with pads in the batch logits of real tokens are not finite", where=where, repair=repair)
+    if not bool(torch.isfinite(logits).all()):
+        return said("FAIL", "a row that is masked everywhere gives NaN or infinity", where=where, repair=repair)
+    logits[1:][~pads[1:]].square().sum().backward()
+    wrong = [n for n, p in model.module.named_parameters() if p.grad is not None and not bool(p.grad.isfinite().all())]
+    if wrong:
+        return said("FAIL", f"pads make gradients NaN, first of {wrong[0]}", where=wrong[0], repair=repair)
+    return said("PASS", "a fully masked row is finite, and so are gradients")
+
+
+def batch(patient: Patient) -> Finding:
+    """B1: a row alone = the same row among others; another row changed changes nothing."""
+    model, length = patient.stirred, min(9, patient.target.max_len)
+    x = model.sample(3, length, patient.seed)
+    together = model(x)
+    if together.shape[0] != 3:
+        return said("FAIL", f"3 rows go in and {together.shape[0]} come out", repair="keep the batch dimension")
+    alone = max(difference(model(x[i : i + 1])[0], together[i]) for i in range(3))
+    order = torch.tensor([2, 0, 1])
+    value = max(alone, difference(model(x[order]), together[order]))
+    wrong = "rows of a batch see one another"
+    repair = "look for batch and tokens swapped (batch_first, a reshape without transpose), or a batch norm"
+    if value > BAD:
+        return judged(value, "", wrong, where="eval", repair=repair)
+    train = model.on(copy.deepcopy(model.thing))
+    train.module.train()
+    changed = x.clone()
+    changed[1:] = model.sample(3, length, patient.seed + 1)[1:]
+    torch.manual_seed(patient.seed)
+    before = train(x)[0]
+    torch.manual_seed(patient.seed)
+    in_training = difference(train(changed)[0], before)
+    if in_training > BAD:
+        return said(
+            "WARN",
+            f"in train mode rows of a batch change one another (difference {in_training:.1e}): batch norm or places "
+            f"at experts",
+            value=in_training,
+            threshold=BAD,
+            source=EQUALITY,
+        )
+    return judged(max(value, in_training), "rows of a batch are independent", wrong, repair=repair)
+
+
+def order(patient: Patient) -> Finding:
+    """R0: other order, other answer. Causal: the last token's; an encoder: more than the same answers reordered."""
+    model, target = patient.stirred, patient.target
+    if target.takes == "images":
+        return skip("not asked of images")
+    length = min(7, target.max_len)
+    x = model.sample(1, length, patient.seed)
+    moved = torch.cat([x[:, :-1].flip(1), x[:, -1:]], dim=1)
+    before, after = model(x), model(moved)
+    value = difference(after[:, -1], before[:, -1])
+    if value > GOOD:
+        return said("PASS", f"the order of tokens matters (difference {value:.1e})", value=value, threshold=GOOD)
+    if bool((x[:, :-1] == x[:, :-1].flip(1)).all()):
+        return skip("too few different tokens to tell")
+    if "nope" in patient.expect or (target.kind == "unknown" and not target.says_tokens):
+        return said("INFO", "the order of tokens changes nothing", value=value)
+    return said(
+        "FAIL",
+        "the order of tokens changes nothing: the last token answers the same whatever the order before it",
+        value=value,
+        threshold=GOOD,
+        source="float64 rounding is below 1e-12; 1e-5 leaves room for islands of float32",
+        where="positions",
+        repair="add the position embedding to the stream, or rotate queries and keys; if there is none: --expect nope",
+    )
+
+
+def repeats(patient: Patient) -> Finding:
+    """E1: in eval mode the same input gives the same answer, whatever came between, and is left as it was."""
+    model, length = patient.stirred, min(9, patient.target.max_len)
+    x, y = (model.sample(2, length, patient.seed + n) for n in range(2))
+    kept = x.clone()
+    torch.manual_seed(1)
+    first = model(x)
+    torch.manual_seed(2)
+    again = difference(model(x), first)
+    if not torch.equal(kept, x):
+        return said("FAIL", "the forward pass changes its input", repair="no in-place operation on what came in")
+    model(y)
+    stale = difference(model(x), first)
+    if again <= GOOD < stale:
+        repair = "keep nothing between calls, or reset it"
+        return said(
+            "FAIL",
+            "what was asked before changes the answer",
+            value=stale,
+            threshold=BAD,
+            source=EQUALITY,
+            repair=repair,
+        )
+    wrong = "in eval mode two calls with the same input differ"
+    repair = "dropout must ask self.training: F.dropout(x, p, self.training); no noise in eval"
+    return judged(max(again, stale), "eval mode is deterministic", wrong, repair=repair, where="eval mode")
+
+
+def modes(patient: Patient) -> Finding:
+    """E2: eval and train reach every part, no forward changes the mode, and eval after training is eval again."""
+    model = patient.copy(patient.dtype)
+    x = model.sample(2, min(9, patient.target.max_len), patient.seed)
+    before = model(x)
+    for wanted in (True, False):
+        model.module.train(wanted)
+        model(x)
+        stuck = [name or "the model" for name, each in model.module.named_modules() if each.training is not wanted]
+        if stuck:
+            word = "train" if wanted else "eval"
+            return said(
+                "FAIL",
+                f"after {word}() and a forward pass {len(stuck)} parts are not in {word} mode, first {stuck[0]}",
+                where=stuck[0],
+                repair="no eval() or train() inside a forward; an own train() must return super().train(mode)",
+            )
+    value = difference(model(x), before)
+    if value > GOOD:
+        return said("WARN", f"a forward pass in train mode changed what eval answers ({value:.1e})", value=value)
+    return said("PASS", "eval, train, eval: the same answer", value=value, threshold=GOOD, source=EQUALITY)

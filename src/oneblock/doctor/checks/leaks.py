@@ -1,0 +1,193 @@
+"""C1, C2: does a token see what comes after it? Asked of logits alone, on every path that a mask can be missing on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from oneblock.doctor.checks.check import BAD, EQUALITY, GOOD, judged, said, skip
+from oneblock.doctor.finding import Finding
+from oneblock.doctor.patient import Patient, difference
+from oneblock.doctor.target import Target
+
+Call = Callable[[Tensor], Tensor]
+EXPERTS = ("expert", "router", "moe")
+LENGTHS = (5, 11, 33, 66, 130)
+REPAIR = (
+    "mask scores with −∞ above the diagonal (keys later than the query) before the softmax, on this path too; "
+    "if every token is meant to see all, declare --expect encoder"
+)
+
+
+def future(patient: Patient) -> Finding:
+    """C1: tokens after t drawn anew; logits up to t must stay. Over copies, modes, masks, lengths and prefill."""
+    target = patient.target
+    if target.takes == "images":
+        return skip("images have no order of reading")
+    if target.kind == "encoder":
+        return _encoder(patient)
+    worst, faults = 0.0, []
+    for name, length, call in paths(patient):
+        try:
+            value = leak(target, call, length, patient.seed)
+        except Exception as error:
+            if name == "eval":
+                return skip(f"cannot run on {length} tokens: {error}")
+            continue
+        worst = max(worst, value)
+        if value > BAD:
+            faults.append(f"{name}, {length} tokens")
+    if worst <= BAD:
+        return judged(worst, "no token sees a later one", "a token may see a later one", where="eval")
+    plain = any(fault.startswith("eval,") for fault in faults)
+    pattern = reach(patient.stirred, patient.seed) if plain else "the plain path is well: only these are not"
+    seen_by_all = pattern == ALL
+    if target.kind == "unknown" and seen_by_all and not target.says_tokens:
+        return said("INFO", "every token sees every other, as in an encoder; to have it checked: --expect causal")
+    with_experts = any(word in name.lower() for name, _ in target.module.named_modules() for word in EXPERTS)
+    if with_experts and all(fault.startswith("train") for fault in faults):
+        return said("WARN", "in train mode later tokens move earlier ones: places at experts?", value=worst)
+    return said(
+        "FAIL",
+        f"tokens see the future: {pattern}; logits up to t move by {worst:.1e} when tokens after t change",
+        value=worst,
+        threshold=BAD,
+        source=EQUALITY,
+        where="; ".join(faults[:6]),
+        repair=REPAIR,
+    )
+
+
+def strength(patient: Patient) -> Finding:
+    """C2: the same with scores in the tens, where a mask of −10 instead of −∞ lets the future through."""
+    if patient.target.kind in ("encoder", "images"):
+        return skip("nothing is masked")
+    quiet = leak(patient.target, patient.stirred, min(11, patient.target.max_len), patient.seed)
+    if not quiet <= BAD:
+        return skip("the future is seen at any strength of the scores: see C1")
+    value = leak(patient.target, patient.loud, min(11, patient.target.max_len), patient.seed)
+    if value == float("inf"):
+        return skip("with weights so large the logits are not finite")
+    wrong = "the mask is too weak: with large scores later tokens show through"
+    return judged(value, "the mask holds with large scores too", wrong, where="the mask's value", repair=REPAIR)
+
+
+def paths(patient: Patient) -> Iterator[tuple[str, int, Call]]:
+    """(name, length, call) of every path."""
+    target, most = patient.target, patient.target.max_len
+    lengths = sorted({min(length, most) for length in (*LENGTHS, most)} - {1})
+    short = min(11, most)
+    for length in lengths:
+        yield "eval", length, patient.stirred
+    yield "eval, weights as they are", min(33, most), patient.plain
+    yield "eval, float32", min(33, most), patient.copy(torch.float32)
+    train = patient.stirred.on(copy.deepcopy(patient.stirred.thing))
+    train.module.train()
+    yield "train", min(33, most), train
+    if target.masks:
+        yield "mask of ones", short, lambda x: patient.stirred(x, torch.zeros_like(x, dtype=torch.bool))
+        yield "train, mask of ones", short, lambda x: train(x, torch.zeros_like(x, dtype=torch.bool))
+        yield "padded", short, lambda x: patient.stirred(x, _first_two(x))[:, 2:]
+    if target.caches:
+        for length in {short, min(66, most)}:
+            yield "prefill with cache", length, lambda x: patient.stirred.cached([x])
+    for name, other in kernels(patient):
+        yield name, min(33, most), other
+
+
+def kernels(patient: Patient) -> list[tuple[str, Target]]:
+    """The same weights through other attention kernels, where a model has a switch for them."""
+    stirred, found = patient.stirred, []
+    config = getattr(stirred.thing, "config", None)
+    if type(stirred.thing).__module__.startswith("oneblock.models"):
+        from oneblock.models.build import build
+
+        other = build(config, seed=0, fused=False).to(patient.dtype)  # type: ignore[arg-type]
+        other.load_state_dict(stirred.module.state_dict())
+        found.append(("written-out attention", stirred.on(other.eval())))
+    if hasattr(stirred.thing, "set_attn_implementation"):
+        for kernel in ("eager", "sdpa"):
+            try:
+                other = copy.deepcopy(stirred.thing)
+                other.set_attn_implementation(kernel)
+            except Exception:
+                continue
+            found.append((f"attention {kernel}", stirred.on(other)))
+    return found
+
+
+def leak(target: Target, call: Call, length: int, seed: int) -> float:
+    """How far logits up to t move when all after t is drawn anew; the worst t of four.
+
+    Rows of one batch ask for different t; what they find is asked again of each row alone, so that a model that
+    mixes rows is not taken for one that leaks.
+    """
+    splits = sorted({0, length // 3, max(0, length - 3), length - 2})
+    x = target.sample(1, length, seed).repeat(len(splits), *[1] * (target.sample(1, 2, 0).dim() - 1))
+    other, changed = target.sample(len(splits), length, seed + 1), x.clone()
+    for row, t in enumerate(splits):
+        changed[row, t + 1 :] = other[row, t + 1 :]
+        if target.takes == "tokens":
+            changed[row, t + 1 :] = (x[row, t + 1 :] + 1 + other[row, t + 1 :] % max(1, target.vocab_size - 1)) % (
+                target.vocab_size
+            )
+    if _moved(call, x, changed, splits, seed) <= GOOD:
+        return 0.0
+    return max(_moved(call, x[r : r + 1], changed[r : r + 1], [t], seed) for r, t in enumerate(splits))
+
+
+def _moved(call: Call, x: Tensor, changed: Tensor, splits: list[int], seed: int) -> float:
+    torch.manual_seed(seed)
+    before = call(x)
+    torch.manual_seed(seed)
+    after = call(changed)
+    cut = x.shape[1] - before.shape[1]
+    pairs = [(before[r, : t + 1 - cut], after[r, : t + 1 - cut]) for r, t in enumerate(splits) if t + 1 > cut]
+    return max((difference(found, wanted) for wanted, found in pairs), default=0.0)
+
+
+ALL = "every token sees all that follow"
+
+
+def reach(target: Target, seed: int, most: int = 9) -> str:
+    """Which later tokens are seen, in words: one token at a time is changed."""
+    length = min(most, target.max_len)
+    x, seen = target.sample(1, length, seed), []
+    plain = target(x)
+    for s in range(1, length):
+        changed = x.clone()
+        changed[:, s] = (
+            (x[:, s] + 1) % target.vocab_size if target.takes == "tokens" else target.sample(1, length, seed + 5)[:, s]
+        )
+        logits = target(changed)
+        seen += [(t, s) for t in range(s) if difference(logits[:, t], plain[:, t]) > GOOD]
+    ahead = {s - t for t, s in seen}
+    if not seen:
+        return f"not within {length} tokens"
+    if len(seen) == length * (length - 1) // 2:
+        return ALL
+    if len(ahead) < length - 1:
+        return f"up to {max(ahead)} ahead"
+    first = min(s - t for t, s in seen)
+    return f"{len(seen)} of {length * (length - 1) // 2} pairs (query, later key), the nearest {first} ahead"
+
+
+def _encoder(patient: Patient) -> Finding:
+    value = leak(patient.target, patient.stirred, min(11, patient.target.max_len), patient.seed)
+    if value > BAD:
+        return said("INFO", "an encoder: every token sees later ones, as it is meant to", value=value)
+    return said(
+        "WARN",
+        "taken for an encoder, but no token sees a later one",
+        value=value,
+        repair="if it is causal, declare --expect causal; else remove the causal mask",
+    )
+
+
+def _first_two(x: Tensor) -> Tensor:
+    pads = torch.zeros_like(x, dtype=torch.bool)
+    pads[:, :2] = True
+    return pads

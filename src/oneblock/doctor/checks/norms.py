@@ -1,0 +1,208 @@
+"""N1, N2, D2, H1: where the norms are, what they mix, what they bear, and how the stream grows. By intervention."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+
+from oneblock.doctor.checks.check import BAD, EQUALITY, said, skip
+from oneblock.doctor.finding import Finding
+from oneblock.doctor.look import Called, blocks, norms, silenced
+from oneblock.doctor.patient import Patient, difference
+from oneblock.doctor.target import Target
+
+LARGE, LARGER = 1e4, 1e7
+GROWS = 2.0
+SOURCE = "a branch behind a norm gives the same for x and c·x; one without a norm gives c times as much"
+SAME = {"pre": "pre", "peri": "pre", "out": "pre", "post": "post", "none": "none"}
+
+
+def placement(patient: Patient) -> Finding:
+    """N1: each block silenced, and given c·x: pre (or peri, out), post, none; residuals missing or wrong."""
+    model = patient.stirred
+    calls = _calls(patient)
+    if not calls:
+        return skip("no list of blocks that map B × T × D was found")
+    found = [(each.name, *kind_of_block(each)) for each in calls]
+    wrong = [(name, kind, repair) for name, kind, repair in found if repair]
+    more = {"source": SOURCE, "value": found[0][1]}
+    wanted = patient.expect.get("norm", "")
+    if wrong and not (wanted == "none" and wrong[0][1].startswith("a branch")):
+        name, kind, repair = wrong[0]
+        return said("FAIL", f"{kind} ({len(wrong)} of {len(found)} blocks)", where=name, repair=repair, **more)
+    kinds = sorted({kind for _, kind, _ in found})
+    if wanted and any(SAME[wanted] != kind for kind in kinds):
+        return said("FAIL", f"the norms are {', '.join(kinds)}; {wanted} was declared", where=found[0][0], **more)
+    if kinds == ["pre"] and patient.target.says_tokens and not _last_norm(model, calls, patient.seed):
+        repair = "a norm on the stream before the head"
+        return said("FAIL", "pre-norm blocks, and no norm before the head", where="the head", repair=repair, **more)
+    words = {"pre": "pre-norm (or norm on the branch's output)", "post": "post-norm"}
+    return said("INFO", f"{', '.join(words.get(kind, kind) for kind in kinds)} in {len(found)} blocks", **more)
+
+
+def kind_of_block(call: Called) -> tuple[str, str]:
+    """(what it is, the repair if it is a fault)."""
+    x = call.given / call.given.square().mean().sqrt()
+    given = x.clone()
+    silent, plain = call.run(x.clone(), silenced(call.block)), call.run(x)
+    if not torch.equal(x, given):
+        return "a block writes into the stream that it is given", "no in-place operation on x; work on a copy"
+    size = float(silent.abs().max())
+    if size < 1e-9:
+        return "a block without residual: with silent branches nothing is left", "x = x + branch(norm(x))"
+    ratio = float((silent * x).sum() / x.square().sum())
+    if difference(silent, ratio * x) < 1e-6:
+        if ratio > 1.5 and not _learned_scale(call.block):
+            return f"the residual is added {ratio:.3g} times", "x = x + branch(norm(x)), once"
+        near, far = (float((call.run(c * x) - ratio * c * x).norm()) for c in (LARGE, LARGER))
+        if math.isfinite(far) and far <= 3 * near + 1e-3 * far:
+            return "pre", ""
+        if _gates(call.block) or not float((plain - ratio * x).abs().max()) > 0:
+            return "none", ""
+        return (
+            "a branch reads the stream without a norm",
+            "x = x + branch(norm(x)); if none is meant: --expect norm=none",
+        )
+    if difference(call.run(LARGER * x), call.run(LARGE * x)) < 1e-3:
+        bare = copy.deepcopy(call.block)
+        _reset_norms(bare)
+        sizes = call.run(LARGE * x, bare).square().mean(-1).sqrt()
+        if float(sizes.std() / sizes.mean()) < 1e-3:
+            if _silent_part(call, x):
+                return "a block without one of its residuals", "x = norm(x + branch(x)) around each branch"
+            return "post", ""
+        return "the residual is taken after the norm, so the stream is normed away", "x = x + branch(norm(x))"
+    return "mixed", ""
+
+
+def _silent_part(call: Called, x: Tensor) -> bool:
+    """Post-norm: whether what comes out forgets what went in when branches are silent. x and its silent answer
+    then point elsewhere."""
+    bare = silenced(call.block)
+    _reset_norms(bare)
+    silent = call.run(x, bare)
+    if float(silent.abs().max()) < 1e-6:
+        return True
+    centred = x - x.mean(-1, keepdim=True)
+    return float(torch.cosine_similarity(silent, centred, dim=-1).abs().min()) < 0.5 and (
+        float(torch.cosine_similarity(silent, x, dim=-1).abs().min()) < 0.5
+    )
+
+
+def _reset_norms(block: nn.Module) -> None:
+    with torch.no_grad():
+        for _, norm in norms(block):
+            for name, p in norm.named_parameters():
+                p.fill_(0.0 if "bias" in name or name == "beta" else 1.0)
+
+
+def _gates(block: nn.Module) -> bool:
+    return any(p.numel() == 1 for p in block.parameters())
+
+
+def _learned_scale(block: nn.Module) -> bool:
+    return type(block).__module__.startswith("oneblock.") or _gates(block)
+
+
+def _last_norm(model: Target, calls: list[Called], seed: int) -> bool:
+    """Whether the logits forget how large the stream is after the last block."""
+    last = calls[-1].block
+    x = model.sample(2, min(7, model.max_len), seed)
+
+    def answer(times: float) -> Tensor:
+        def grow(module: nn.Module, args: object, out: object) -> object:
+            if isinstance(out, Tensor):
+                return out * times
+            assert isinstance(out, tuple)
+            return (out[0] * times, *out[1:])
+
+        handle = last.register_forward_hook(grow)
+        try:
+            return model(x)
+        finally:
+            handle.remove()
+
+    return difference(answer(LARGER), answer(LARGE)) < 1e-2
+
+
+def mixing(patient: Patient) -> Finding:
+    """N2: a norm works on one token: another token, another row changed, and it gives the same."""
+    asked = 0
+    for name, norm in norms(patient.stirred.module):
+        width = max(p.numel() for p in norm.parameters())
+        x = torch.randn(2, 5, width, dtype=patient.dtype, generator=torch.Generator().manual_seed(patient.seed))
+        other, kept = x.clone(), x.clone()
+        other[1, 3] += 1.0
+        try:
+            before, after = norm(x), norm(other)
+        except Exception:
+            continue
+        if before.shape != x.shape:
+            continue
+        asked += 1
+        if not torch.equal(x, kept):
+            return said("FAIL", "a norm writes into the stream that it is given", where=name, repair="work on a copy")
+        gap = (after - before).abs()
+        gap[1, 3] = 0
+        if float(gap.max()) > BAD:
+            return said(
+                "FAIL",
+                "a norm mixes tokens: another token changes what it gives",
+                value=float(gap.max()),
+                threshold=BAD,
+                source=EQUALITY,
+                where=name,
+                repair="mean and variance over the last axis only",
+            )
+    if not asked:
+        return skip("no norm that can be called alone was found")
+    return said("PASS", f"{asked} norms work on each token alone", value=0.0, threshold=BAD, source=EQUALITY)
+
+
+def half(patient: Patient) -> Finding:
+    """D2: norms in float16, given values of 1000, whose squares float16 cannot hold."""
+    asked, wrong = 0, []
+    for name, norm in norms(patient.copy(torch.float16).module):
+        width = max(p.numel() for p in norm.parameters())
+        x = torch.randn(1, 5, width, generator=torch.Generator().manual_seed(patient.seed)) * 1000
+        try:
+            asked, finite = asked + 1, bool(norm(x.half()).isfinite().all() and norm(x.half()).abs().max() > 0)
+        except Exception:
+            asked -= 1
+            continue
+        wrong += [] if finite else [name]
+    if asked <= 0:
+        return skip("no norm runs in float16 here")
+    more = {"value": float(len(wrong)), "threshold": 0.0, "source": "float16 ends at 65504; 1000² is above it"}
+    if wrong:
+        note = f"in float16 {len(wrong)} of {asked} norms lose values of 1000: squares overflow"
+        return said("WARN", note, where=wrong[0], repair="take the statistics in float32", **more)
+    return said("PASS", f"{asked} norms bear values of 1000 in float16", **more)
+
+
+def depth(patient: Patient) -> Finding:
+    """H1: how large the stream is after each block, and by what each block multiplies it."""
+    model = patient.plain
+    calls = blocks(model, model.sample(2, min(11, patient.target.max_len), patient.seed))
+    if len(calls) < 2:
+        return skip("no list of blocks was found")
+    sizes = [float(each.out.double().square().mean().sqrt()) for each in calls]
+    if not all(math.isfinite(size) for size in sizes):
+        first = next(each.name for each, size in zip(calls, sizes, strict=True) if not math.isfinite(size))
+        return said("FAIL", "the stream is not finite", where=first, repair="look for a missing norm or scale")
+    steps = [b / a if a else 1.0 for a, b in itertools.pairwise(sizes)]
+    middle = sorted(steps)[len(steps) // 2]
+    note = f"root mean square of the stream after each block: {', '.join(f'{size:.3g}' for size in sizes[:12])}"
+    more = {"value": middle, "threshold": GROWS, "source": "the median factor; 2 a block is 4096 over 12 blocks"}
+    if middle > GROWS or middle < 1 / GROWS:
+        return said("WARN", f"each block multiplies the stream by {middle:.3g}: {note}", where=calls[0].name, **more)
+    return said("INFO", note, **more)
+
+
+def _calls(patient: Patient) -> list[Called]:
+    model = patient.stirred
+    return blocks(model, model.sample(2, min(7, patient.target.max_len), patient.seed))

@@ -1,0 +1,186 @@
+"""W1 to W4: what is saved is what runs; nothing dead, doubled or forgotten among the parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oneblock.doctor.calling import seeded
+from oneblock.doctor.checks.check import judged, said, skip
+from oneblock.doctor.finding import Finding
+from oneblock.doctor.patient import Patient, difference, stir
+
+
+def round_trip(patient: Patient) -> Finding:
+    """W1: weights saved and loaded into another one with other weights give the same logits; ties as declared."""
+    wrong_tie = _tie(patient)
+    if wrong_tie is not None:
+        return wrong_tie
+    model = patient.plain
+    x = model.sample(2, min(9, patient.target.max_len), patient.seed)
+    saved = {name: t.detach().clone() for name, t in model.module.state_dict().items() if isinstance(t, Tensor)}
+    if not saved:
+        return skip("it has no state dict")
+    other, how = patient.fresh(), "a fresh model"
+    if other is None or other.module.state_dict().keys() != saved.keys():
+        other, how = patient.copy(patient.dtype), "a copy with other weights"
+        stir(other.module, patient.seed + 3)
+    # A module's `to` does not reach what is not registered; that is what this asks.
+    other.module.to(patient.dtype)
+    other.module.load_state_dict(saved)
+    other.module.eval()
+    try:
+        value = difference(other(x), model(x))
+    except RuntimeError as error:
+        return said(
+            "FAIL",
+            f"{how} with the saved weights does not run: {str(error)[:120]}",
+            repair="hold every weight as nn.Parameter or buffer, modules in nn.ModuleList",
+        )
+    repair = "hold every weight as nn.Parameter or buffer, modules in nn.ModuleList; tie weights after loading too"
+    wrong = f"saved and loaded into {how}, the weights give other logits: something is not in the state dict"
+    return judged(value, f"saved and loaded into {how}: the same logits", wrong, where="state_dict", repair=repair)
+
+
+def _tie(patient: Patient) -> Finding | None:
+    """Where the table and the head are declared one and are two."""
+    module, config = patient.target.module, getattr(patient.target.thing, "config", None)
+    declared = "tied" in patient.expect or bool(
+        getattr(config, "tie_word_embeddings", False) and hasattr(module, "get_output_embeddings")
+    )
+    if not declared or "untied" in patient.expect:
+        return None
+    tables = [m.weight for m in module.modules() if isinstance(m, nn.Embedding)]
+    sizes = {table.shape for table in tables if table.shape[0] == patient.target.vocab_size}
+    linear = [
+        (n, m.weight)
+        for n, m in module.named_modules()
+        if isinstance(m, nn.Linear) and m.weight.shape in sizes and "head" in n
+    ]
+    loose = [n for n, weight in linear if all(weight.data_ptr() != table.data_ptr() for table in tables)]
+    if not loose:
+        return None
+    return said(
+        "FAIL",
+        f"the head ({loose[0]}) is declared tied to the embedding and has weights of its own",
+        where=loose[0],
+        repair="head.weight = embedding.weight, after loading",
+    )
+
+
+def dead(patient: Patient) -> Finding:
+    """W2: over three batches every parameter that is trained gets a gradient that is not all zero."""
+    model = patient.stirred.on(copy.deepcopy(patient.stirred.thing))
+    module, alive = model.module, set()
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad and p.numel()}
+    if not trained:
+        return skip("no parameter is trained")
+    for batch in range(3):
+        x = model.sample(4, min(33, patient.target.max_len), patient.seed + batch)
+        loss, answers = torch.zeros((), dtype=patient.dtype), model.answers(x)
+        if not any(answer.requires_grad for answer in answers):
+            return said("FAIL", "no answer has a gradient", repair="look for detach(), no_grad(), argmax or .data")
+        for answer in answers:
+            if answer.requires_grad:
+                weights = torch.randn(answer.shape, generator=seeded(batch + 11), dtype=torch.float64)
+                loss = loss + (answer * weights.to(answer.dtype)).sum().to(loss.dtype)
+        for p in trained.values():
+            p.grad = None
+        loss.backward()
+        alive |= {name for name, p in trained.items() if p.grad is not None and bool((p.grad != 0).any())}
+    lost = [name for name in trained if name not in alive]
+    if not lost:
+        return said("PASS", f"all {len(trained)} parameters get a gradient", value=0.0)
+    share = f"{len(lost)} of {len(trained)} parameters never get a gradient: {', '.join(lost[:4])}"
+    if all("expert" in name.lower() for name in lost):
+        return said("WARN", f"{share} (experts that no token chose?)", value=float(len(lost)), where=lost[0])
+    return said(
+        "FAIL",
+        share,
+        value=float(len(lost)),
+        threshold=0.0,
+        source="a parameter that no answer depends on cannot be meant to be trained",
+        where=", ".join(lost[:8]),
+        repair="use it in the forward pass, remove it, or set requires_grad=False; look for detach() and no_grad()",
+    )
+
+
+def doubled(patient: Patient) -> Finding:
+    """W3: one module under several names, or matrices that start as copies of one another."""
+    module, seen = patient.target.module, defaultdict(list)
+    for name, each in module.named_modules(remove_duplicate=False):
+        own = [p for p in each.parameters(recurse=False) if p.dim() >= 1]
+        if own and not isinstance(each, nn.Embedding) and type(each).__name__ not in ("SharedEmbedding",):
+            seen[id(each)].append(name)
+    shared = [names for names in seen.values() if len(names) > 1]
+    if shared and "shared" not in patient.expect:
+        names = shared[0]
+        return said(
+            "FAIL",
+            f"{len(shared)} modules are registered under several names: {names[0]} is {names[1]}",
+            value=float(len(shared)),
+            threshold=0.0,
+            where=" = ".join(names[:4]),
+            repair="[Block() for _ in range(n)] instead of [Block()] * n; if it is meant: --expect shared",
+        )
+    same = defaultdict(list)
+    for name, p in module.named_parameters():
+        if p.dim() >= 2 and p.numel() >= 16 and p.is_floating_point() and float(p.detach().double().std()) > 0:
+            value = p.detach().double()
+            same[(tuple(p.shape), float(value.sum()), float(value.square().sum()))].append(name)
+    twins = [names for names in same.values() if len(names) > 1]
+    if twins:
+        return said(
+            "WARN",
+            f"{len(twins)} groups of matrices have equal numbers, first {' and '.join(twins[0][:3])}: layers made by "
+            "copying start alike",
+            value=float(len(twins)),
+            threshold=0.0,
+            where=", ".join(twins[0][:4]),
+            repair="initialise each layer anew after copying",
+        )
+    return said("PASS", "no parameter is shared or copied unawares", value=0.0)
+
+
+def unregistered(patient: Patient) -> Finding:
+    """W4: weights and modules in lists, dicts or plain attributes, which .to(), state_dict and optimisers miss."""
+    module = patient.target.module
+    known = {id(p) for p in module.parameters()} | {id(b) for b in module.buffers()} | {id(m) for m in module.modules()}
+    lost = []
+    for path, each in module.named_modules():
+        for name, value in vars(each).items():
+            if name.startswith("_") and name in vars(nn.Module()):
+                continue
+            for where, found in _walk(value, f"{path}.{name}".lstrip(".")):
+                if isinstance(found, nn.Module):
+                    if id(found) not in known and any(id(p) not in known for p in found.parameters()):
+                        lost.append(where)
+                elif found.requires_grad and found.is_leaf and id(found) not in known:
+                    lost.append(where)
+    if not lost:
+        return said("PASS", "no weight hides in a plain attribute, list or dict", value=0.0)
+    return said(
+        "FAIL",
+        f"{len(lost)} weights or modules are not registered, first {lost[0]}",
+        value=float(len(lost)),
+        threshold=0.0,
+        source="what nn.Module does not know is not trained, not saved and not moved",
+        where=", ".join(lost[:6]),
+        repair="nn.ModuleList, nn.ParameterList or nn.Parameter instead of a plain list or tensor",
+    )
+
+
+def _walk(value: Any, where: str, depth: int = 3) -> Iterator[tuple[str, Tensor | nn.Module]]:
+    if isinstance(value, Tensor | nn.Module):
+        yield where, value
+    elif isinstance(value, dict) and depth:
+        for key, entry in value.items():
+            yield from _walk(entry, f"{where}[{key!r}]", depth - 1)
+    elif isinstance(value, list | tuple) and depth:
+        for number, entry in enumerate(value):
+            yield from _walk(entry, f"{where}[{number}]", depth - 1)

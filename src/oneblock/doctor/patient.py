@@ -1,0 +1,127 @@
+"""`Patient`: a target with the copies that checks work on. The model itself is only ever copied."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oneblock.doctor.calling import seeded
+from oneblock.doctor.target import Target
+
+SMALL = 4_000_000
+"""Up to so many parameters, copies are float64 and checks that train may run."""
+
+
+class Patient:
+    """A target, what is expected of it, and its copies.
+
+    plain:   in eval mode, float64 where the model runs in it
+    stirred: the same with every weight awake, so that a projection or gate that starts at zero hides nothing.
+             What must hold, must hold for any weights.
+    loud:    matrices several times as large: attention scores in the tens, where a weak mask shows
+    """
+
+    def __init__(self, target: Target, *, seed: int, expect: dict[str, str], again: Callable[[], Any] | None) -> None:
+        self.target, self.seed, self.expect, self._again = target, seed, expect, again
+
+    @property
+    def size(self) -> int:
+        """Its parameters, each once."""
+        return sum(p.numel() for p in self.target.module.parameters())
+
+    @property
+    def small(self) -> bool:
+        """Whether it may be trained for a moment."""
+        return self.size <= SMALL
+
+    def copy(self, dtype: torch.dtype | None = None, *, train: bool = False) -> Target:
+        """A copy to do anything with."""
+        made = self.target.on(copy.deepcopy(self.target.thing))
+        if isinstance(made.module, nn.Module):
+            made.module.train(train)
+        for parameter in made.module.parameters():
+            parameter.grad = None
+        if dtype is not None:
+            made.module.to(dtype)
+        return made
+
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """float64 where a copy runs in it, else float32."""
+        wide = torch.float64 if self.size <= SMALL else torch.float32
+        trial = self.copy(wide)
+        try:
+            with torch.no_grad():
+                trial(trial.sample(2, min(5, trial.max_len), self.seed))
+            return wide
+        except Exception:
+            return torch.float32
+
+    @cached_property
+    def plain(self) -> Target:
+        """As it is."""
+        return self.copy(self.dtype)
+
+    @cached_property
+    def stirred(self) -> Target:
+        """Every weight awake."""
+        made = self.copy(self.dtype)
+        stir(made.module, self.seed)
+        return made
+
+    @cached_property
+    def loud(self) -> Target:
+        """Large scores."""
+        made = self.copy(self.dtype)
+        stir(made.module, self.seed, gain=3.0)
+        return made
+
+    def narrow(self) -> Patient:
+        """The same patient with float32 copies."""
+        made = Patient(self.target, seed=self.seed, expect=self.expect, again=self._again)
+        made.dtype = torch.float32
+        return made
+
+    def fresh(self) -> Target | None:
+        """Another one with fresh weights, in train mode; None where nobody knows how to make it."""
+        if self._again is None:
+            return None
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                made = self._again()
+        except Exception:
+            return None
+        return self.target.on(made)
+
+    def reproduce(self, check: str) -> str:
+        """Python that asks one check again."""
+        return f"oneblock doctor {self.target.name} --only {check} --seed {self.seed}"
+
+
+def stir(module: nn.Module, seed: int, gain: float = 1.0) -> None:
+    """Add noise to every parameter: matrices to a standard deviation of gain/√inputs, vectors by 0.1."""
+    generator = seeded(seed + 1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.is_floating_point() or not parameter.numel():
+                continue
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter.dtype)
+            inputs = min(parameter.shape[-2:]) if parameter.dim() >= 2 else 0
+            parameter.add_(noise, alpha=gain * float(inputs) ** -0.5 if inputs else 0.1)
+
+
+def difference(found: Tensor, wanted: Tensor) -> float:
+    """max|Δ| / max|wanted|; infinite where something is not finite, or of another shape."""
+    if found.shape != wanted.shape or not bool(torch.isfinite(found).all() and torch.isfinite(wanted).all()):
+        return float("inf")
+    if not found.numel():
+        return 0.0
+    scale = float(wanted.abs().max())
+    gap = float((found - wanted).abs().max())
+    return gap / scale if scale else float(gap > 0)

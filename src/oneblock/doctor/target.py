@@ -1,0 +1,137 @@
+"""`Target`: a model with the way to call it, so that every check asks all models in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oneblock.doctor.calling import Calling, all_tensors, cache_of, logits_of, loss_of, row_of, seeded
+from oneblock.models.decoder import Decoder
+from oneblock.models.dit import DiT
+from oneblock.models.encoder_decoder import EncoderDecoder
+
+SOURCE_LENGTH = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A model and its calling.
+
+    thing: a module, or an adapter with `logits(ids, …)`. kind: causal, encoder, seq2seq, images, or unknown.
+    takes: tokens (below vocab_size), vectors (of `width`) or images (of `shape`). max_len: the longest input tried
+    that works. Of a sequence-to-sequence model the input is the target; its source is one fixed text.
+    """
+
+    name: str
+    thing: Any
+    calling: Calling
+    kind: str = "unknown"
+    takes: str = "tokens"
+    vocab_size: int = 0
+    source_vocab: int = 0
+    width: int = 0
+    shape: tuple[int, ...] = ()
+    max_len: int = 0
+    says_tokens: bool = False
+
+    @property
+    def module(self) -> nn.Module:
+        """The module that is examined; of an adapter what it has under `module` or `model`, or an empty one."""
+        if isinstance(self.thing, nn.Module):
+            return self.thing
+        held = next((getattr(self.thing, name, None) for name in ("module", "model")), None)
+        return held if isinstance(held, nn.Module) else nn.Module()
+
+    def on(self, thing: Any) -> Target:
+        """The same calling on a copy."""
+        return replace(self, thing=thing)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its first floating parameter."""
+        floating = (p.dtype for p in self.module.parameters() if p.is_floating_point())
+        return next(floating, torch.float32)
+
+    def sample(self, batch: int, length: int, seed: int) -> Tensor:
+        """Random input: tokens B × T, vectors B × T × D, images B × C × H × W (length is not asked)."""
+        if self.takes == "images":
+            return torch.randn(batch, *self.shape, generator=seeded(seed), dtype=torch.float64).to(self.dtype)
+        if self.takes == "vectors":
+            size = (batch, length, self.width)
+            return torch.randn(*size, generator=seeded(seed), dtype=torch.float64).to(self.dtype)
+        return torch.randint(0, self.vocab_size, (batch, length), generator=seeded(seed))
+
+    def ask(self, x: Tensor, pads: Tensor | None = None, **more: Any) -> Any:
+        """Everything the model gives for one call."""
+        x = x.to(self.dtype) if x.is_floating_point() else x
+        if not isinstance(self.thing, nn.Module) and hasattr(self.thing, "logits"):
+            return self.thing.logits(x, **({"mask": ~pads} if pads is not None else {}), **more)
+        if isinstance(self.thing, DiT):
+            return self.thing(x, torch.full((x.shape[0],), 0.5 if self.dtype.is_floating_point else 1).to(x.dtype))
+        calling, given = self.calling, dict(more)
+        places: list[Tensor] = []
+        if calling.source:
+            given[calling.source] = row_of(self._source(), x.shape[0])
+        if calling.ids:
+            given[calling.ids] = x
+        else:
+            places.append(x)
+        if pads is not None and not calling.source:
+            real = ~pads
+            given[calling.mask] = real.long() if calling.mask_says_real else pads
+        if calling.dummy_targets and calling.labels not in given:
+            given[calling.labels] = x
+        return self.thing(*places, **given)
+
+    def __call__(self, x: Tensor, pads: Tensor | None = None) -> Tensor:
+        """Logits B × T × V (or what stands in their place). pads: boolean B × T, True = a pad."""
+        return logits_of(self.ask(x, pads))
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor | None:
+        """The model's own loss, or None."""
+        return loss_of(self.ask(x, **{self.calling.labels: labels})) if self.calling.labels else None
+
+    def answers(self, x: Tensor) -> list[Tensor]:
+        """All that it answers: for gradients, where no head may be missed."""
+        return all_tensors(self.ask(x))
+
+    @property
+    def masks(self) -> bool:
+        """Whether it takes padding of its input."""
+        adapter = not isinstance(self.thing, nn.Module)
+        return self.takes == "tokens" and not self.calling.source and bool(self.calling.mask or adapter)
+
+    @property
+    def caches(self) -> bool:
+        """Whether it decodes with a cache."""
+        return isinstance(self.thing, Decoder | EncoderDecoder) or bool(self.calling.cache)
+
+    def cached(self, chunks: Sequence[Tensor], pads: Tensor | None = None) -> Tensor:
+        """Logits of chunks fed one after another through one cache, joined. pads: of the first chunk."""
+        batch, total = chunks[0].shape[0], sum(chunk.shape[1] for chunk in chunks)
+        if isinstance(self.thing, Decoder):
+            room = self.thing.cache(batch, total)
+            return torch.cat([self.thing(c, pads if i == 0 else None, room) for i, c in enumerate(chunks)], dim=1)
+        if isinstance(self.thing, EncoderDecoder):
+            room, memory = self.thing.cache(batch, total), self.thing.encode(row_of(self._source(), batch))
+            return torch.cat([self.thing.decode(c, memory, None, room) for c in chunks], dim=1)
+        outs, cache, seen = [], None, pads
+        for i, chunk in enumerate(chunks):
+            more: dict[str, Any] = {"use_cache": True} if self.calling.use_cache else {}
+            if cache is not None:
+                more[self.calling.cache] = cache
+            if i and seen is not None:
+                seen = torch.cat([seen, seen.new_zeros(batch, chunk.shape[1])], dim=1)
+            answer = self.ask(chunk, seen, **more)
+            cache = cache_of(answer)
+            if cache is None:
+                raise TypeError("no cache in what the model gave")
+            outs.append(logits_of(answer))
+        return torch.cat(outs, dim=1)
+
+    def _source(self) -> Tensor:
+        return torch.randint(0, self.source_vocab or self.vocab_size, (1, SOURCE_LENGTH), generator=seeded(97))

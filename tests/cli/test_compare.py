@@ -1,0 +1,105 @@
+"""`oneblock compare` as a person runs it."""
+
+import json
+import random
+import signal
+
+import pytest
+
+from oneblock.config.override import override
+from oneblock.config.presets import nano
+from oneblock.config.serial import to_dict
+
+SMALL = (
+    "context=8",
+    "width=12",
+    "num_layers=1",
+    "block.attention.num_heads=2",
+    "recipe.batch_size=6",
+    "recipe.steps=10",
+)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """`--set` for runs of a tenth of a second, on a text made here."""
+    draw = random.Random(5)
+    (tmp_path / "text.txt").write_text("".join(draw.choices("abcdefghij ", k=1500)))
+    return [word for setting in (*SMALL, "recipe.data=text.txt") for word in ("--set", setting)]
+
+
+def test_the_list_names_every_experiment(oneblock):
+    done = oneblock("compare", "--list", "--json")
+    assert done.status == 0
+    listed = done.result["experiments"]
+    assert {"placement", "feed-forwards", "toys"} <= {entry["name"] for entry in listed}
+    assert all(entry["claim"] for entry in listed)
+    words = oneblock("compare", "--list")
+    assert words.status == 0 and "E7   placement" in words.out
+
+
+def test_an_experiment_without_training_decides(oneblock, tmp_path):
+    done = oneblock("compare", "E17", "--json")
+    assert done.status == 0, done.err
+    assert (done.result["experiment"], done.result["verdict"]) == ("toys", "supported")
+    assert "1157" in done.result["sentence"] and "verdict: supported" in done.err
+    assert (tmp_path / done.result["report"]).read_text().startswith("<!doctype html>")
+    kept = json.loads((tmp_path / "runs/compare/toys/results.json").read_text())
+    assert kept["verdict"] == "supported" and kept["command"] == "oneblock compare E17 --json"
+    assert len((tmp_path / "runs/compare/results.jsonl").read_text().splitlines()) == 4 * 3
+
+
+def test_one_setting_varied_then_taken_up_again(oneblock, small, tmp_path):
+    vary = ("--vary", "block.placement=pre,post", "--out", "here")
+    done = oneblock("compare", *vary, "--seeds", "2", *small, "--json")
+    assert done.status == 0, done.err
+    assert done.result["verdict"] in ("supported", "refuted", "inside the noise", "not testable at this scale")
+    assert [variant["name"] for variant in done.result["variants"]] == ["pre", "post"]
+    assert done.result["noise_floor"] > 0 and done.result["seeds"] == [0, 1]
+    again = oneblock("compare", *vary, "--resume", "--json")
+    assert again.status == 0 and "4 of 4 were run before" in again.err
+    same = ("verdict", "noise_floor", "comparisons", "seeds")
+    assert {key: again.result[key] for key in same} == {key: done.result[key] for key in same}
+    other = oneblock("compare", *vary, "--resume", "--seeds", "3")
+    assert other.status == 2 and "seeds=2, not 3" in other.err
+
+
+def test_whole_configurations_compared(oneblock, small, tmp_path):
+    settings = [setting for setting in small if setting != "--set"]
+    for name, norm in (("a", "rms"), ("b", "layer")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(to_dict(override(nano(), *settings, f"block.norm={norm}"))))
+    done = oneblock("compare", "--variants", "a.json", "b.json", "--seeds", "2", "--set", "recipe.steps=5", "--json")
+    assert done.status == 0, done.err
+    assert [variant["name"] for variant in done.result["variants"]] == ["a", "b"]
+
+
+def test_an_interrupted_comparison_is_taken_up(begin, oneblock, small, tmp_path):
+    arguments = ("compare", "--vary", "block.norm=rms,layer", "--seeds", "4", *small)
+    first = begin(*arguments)
+    first.wait_for(lambda: "seeds 2/8" in first.err)
+    first.send(signal.SIGINT)
+    assert first.end().status in (0, 130)
+    then = oneblock("compare", "--vary", "block.norm=rms,layer", "--resume", "--json")
+    assert then.status == 0, then.err
+    assert "were run before" in then.err and len(then.result["seeds"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plasement"], "try placement"),
+        ([], "give one of NAME, --vary and --variants"),
+        (["toys", "--vary", "a=b,c"], "give one of"),
+        (["toys", "--base", "nano"], "--base is for --vary"),
+        (["toys", "--resume"], "leave --resume out"),
+        (["--resume"], "needs the comparison's NAME"),
+        (["--vary", "block.placement=pre,beside"], "the variant beside"),
+        (["--vary", "block.placement=pre,post", "--base", "dit-nano"], "a DiT; comparisons are of decoders"),
+        (["--variants", "a.json", "b.json"], "a.json: cannot be read"),
+        (["norms", "--set", "recipe.data=gone.txt"], "gone.txt"),
+        (["norms", "--seeds", "1"], "1 is below 2"),
+    ],
+)
+def test_bad_input_is_said_in_words(oneblock, arguments, words):
+    done = oneblock("compare", *arguments)
+    assert done.status == 2 and words in done.err and "Traceback" not in done.err

@@ -1,0 +1,208 @@
+"""The engine from a plan to a verdict: cached, resumed, shared, and not stopped by what diverges."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from oneblock.compare import engine
+from oneblock.compare.cell import Cell
+from oneblock.compare.engine import TUNING_SEED, compare
+from oneblock.compare.experiment import INSIDE, Lower
+from oneblock.compare.plan import plan, with_rate
+from oneblock.compare.store import Store
+from oneblock.data.batches import sample_batch
+
+CLOCKS = ("step_seconds",)
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "out")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The cells that were trained, in order."""
+    cells = []
+    run = Cell.run
+
+    def counted(self):
+        cells.append(self)
+        return run(self)
+
+    monkeypatch.setattr(Cell, "run", counted)
+    return cells
+
+
+def bare(result):
+    return result["curve"], {name: value for name, value in result["measures"].items() if name not in CLOCKS}
+
+
+def test_a_whole_comparison(experiment, tiny, store, ran):
+    made = plan(experiment({"pre": (), "post": ("block.placement=post",)}), tiny)
+    told = []
+    outcome = compare(made, store, tell=told.append)
+    assert len(ran) == 2 * 2 + 2 * 2 and len(told) == 8
+    assert [cell.seed for cell in ran] == [TUNING_SEED] * 4 + [0, 0, 1, 1]
+    for label in ("pre", "post"):
+        assert outcome.rates[label] == min(outcome.tuned[label], key=outcome.tuned[label].get)
+        assert outcome.fair_rate(label) == "its best of 2, at the edge of the grid"
+        assert all(0 < value < made.nothing_learned + 1 for value in outcome.values["val_loss"][label])
+    assert outcome.noise_floor == outcome.findings[0].floor > 0
+    assert outcome.findings[0].difference == pytest.approx(
+        np.mean(outcome.values["val_loss"]["pre"]) - np.mean(outcome.values["val_loss"]["post"])
+    )
+
+
+def test_nothing_is_run_twice(experiment, tiny, store, ran):
+    made = plan(experiment({"pre": (), "post": ("block.placement=post",)}), tiny)
+    first = compare(made, store)
+    number = len(ran)
+    again = compare(made, store)
+    assert len(ran) == number and again.values == first.values and again.findings == first.findings
+    # Another experiment with a variant of the same content, and one seed more.
+    other = experiment({"peri": ("block.placement=peri",), "as before": ()}, name="another")
+    compare(plan(other, tiny, seeds=3), store)
+    assert [(cell.config.model.blocks[0].placement, cell.seed) for cell in ran[number:]].count(("pre", 2)) == 1
+    assert len(ran) == number + (2 + 3) + 1
+
+
+def test_a_cell_is_the_same_whenever_and_under_whatever_name_it_runs(experiment, tiny):
+    (variant, _) = plan(experiment({"pre": (), "post": ("block.placement=post",)}), tiny).variants
+    cell = Cell(config=variant.config, seed=3, data_sha256="d")
+    assert bare(cell.run()) == bare(cell.run())
+    assert replace(cell, config=replace(cell.config, name="other")).key == cell.key
+    changes = (
+        {"seed": 4},
+        {"data_sha256": "e"},
+        {"far": True},
+        {"device": "cuda"},
+        {"config": with_rate(cell.config, 3.0)},
+    )
+    assert len({cell.key, *(replace(cell, **change).key for change in changes)}) == 6
+
+
+def test_another_version_of_the_measures_is_run_again(experiment, tiny, monkeypatch):
+    (variant, _) = plan(experiment({"pre": (), "post": ("block.placement=post",)}), tiny).variants
+    cell = Cell(config=variant.config, seed=3, data_sha256="d")
+    before = cell.key
+    monkeypatch.setattr("oneblock.compare.cell.VERSION", 999)
+    assert cell.key != before
+
+
+def test_variants_see_the_same_batches_in_the_same_order(experiment, tiny, store, monkeypatch):
+    seen = {}
+
+    def spied(tokens, *, seed, step, **sizes):
+        batch = sample_batch(tokens, seed=seed, step=step, **sizes)
+        seen.setdefault((seed, step), []).append(batch)
+        return batch
+
+    monkeypatch.setattr("oneblock.train.tasks.next_token.sample_batch", spied)
+    compare(plan(experiment({"pre": (), "post": ("block.placement=post",)}), replace(tiny, rates=(1.0,))), store)
+    assert len(seen) == 2 * 12 and all(len(batches) == 2 for batches in seen.values())
+    for one, other in seen.values():
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_diverged_run_is_a_result(experiment, tiny, store):
+    wild = ("recipe.optimizer.learning_rate=1e30", "block.placement=none", "final_norm=none")
+    outcome = compare(plan(experiment({"wild": wild, "tame": ()}), tiny), store)
+    assert [run["diverged"] for run in outcome.runs["wild"]] == [True, True]
+    assert not any(run["diverged"] for run in outcome.runs["tame"])
+    assert all(value >= outcome.plan.nothing_learned for value in outcome.values["val_loss"]["wild"])
+    assert outcome.fair_rate("wild") == "diverged at every rate tried" and outcome.rates["wild"] == 1.0
+    assert outcome.findings[0].difference > 0
+
+
+def test_the_same_variant_twice_is_inside_the_noise(experiment, tiny, store, ran):
+    outcome = compare(plan(experiment({"one": (), "the same": ("block.placement=pre",)}), tiny), store)
+    assert outcome.verdict == INSIDE and outcome.findings[0].difference == 0.0
+    assert len(ran) == 2 + 2, "what is the same is trained once"
+
+
+def test_an_interrupted_comparison_goes_on_where_it_was(experiment, tiny, store, ran, monkeypatch):
+    made = plan(experiment({"pre": (), "post": ("block.placement=post",)}), tiny)
+
+    def stops(words):
+        if len(ran) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(made, store, tell=stops)
+    kept = len(ran)
+    outcome = compare(made, store)
+    assert len(ran) == 8 and kept == 3
+    fresh = compare(made, Store(store.path.parent / "fresh"))
+    assert [bare(run) for run in outcome.runs["pre"]] == [bare(run) for run in fresh.runs["pre"]]
+
+
+WORKS = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from oneblock.compare.engine import compare
+from oneblock.compare.own import vary
+from oneblock.compare.experiment import Budget
+from oneblock.compare.plan import plan
+from oneblock.compare.store import Store
+budget = Budget(settings=tuple(sys.argv[2:]), seeds=3, rates=(1.0,))
+made = plan(vary("block.placement=pre,post,peri", "nano"), budget)
+outcome = compare(made, Store(Path(sys.argv[1])), tell=lambda words: print(words, flush=True))
+print("END", repr(outcome.values["val_loss"]), flush=True)
+"""
+
+
+def works(folder, tiny):
+    command = [sys.executable, "-c", WORKS, str(folder), *tiny.settings]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_processes_share_the_work_and_one_that_is_killed_is_made_up_for(tiny, tmp_path):
+    workers = [works(tmp_path / "shared", tiny) for _ in range(2)]
+    while "loss" not in (line := workers[0].stdout.readline()):
+        assert line and not line.startswith("END")
+    os.kill(workers[0].pid, signal.SIGKILL)
+    rest, _ = workers[1].communicate(timeout=120)
+    workers[0].communicate()
+    assert workers[1].returncode == 0
+    alone, _ = works(tmp_path / "alone", tiny).communicate(timeout=120)
+    assert rest.splitlines()[-1] == alone.splitlines()[-1]
+    assert rest.splitlines()[-1].startswith("END")
+
+
+def test_what_another_process_runs_is_waited_for(experiment, tiny, tmp_path, monkeypatch):
+    made = plan(experiment({"pre": (), "post": ("block.placement=post",)}), replace(tiny, rates=(1.0,)))
+    ours, theirs = (Store(tmp_path, worker=f"elsewhere:{n}:x") for n in (1, 2))
+    keys = [Cell(config=v.config, seed=s, data_sha256=made.data_sha256).key for s in made.seeds for v in made.variants]
+    theirs.add({key: {} for key in keys})
+    assert theirs.take(keys) == keys[0]
+    told, slept = [], []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        theirs.finish(keys[0], {"measures": {"val_loss": 1.25}, "diverged": False, "curve": []})
+
+    monkeypatch.setattr(engine.time, "sleep", sleep)
+    outcome = compare(made, ours, tell=told.append)
+    assert len(slept) == 1 and any("waiting for 1 runs" in words for words in told)
+    assert outcome.values["val_loss"]["pre"][0] == 1.25
+
+
+def test_far_texts_are_measured_where_they_are_asked_for(experiment, tiny, store):
+    made = experiment(
+        {"alibi": ("position=alibi",), "rotary": ()}, rule=(Lower(a="alibi", b="rotary", measure="stretch"),)
+    )
+    outcome = compare(plan(made, replace(tiny, rates=(1.0,))), store)
+    for label in ("alibi", "rotary"):
+        for run in outcome.runs[label]:
+            assert math.isfinite(run["measures"]["far_loss"]) and abs(run["measures"]["stretch"]) < 2

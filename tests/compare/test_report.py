@@ -1,0 +1,108 @@
+"""The words, the JSON object and the page of a comparison that has been run."""
+
+import json
+import math
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from oneblock.compare.engine import compare
+from oneblock.compare.experiment import Alike, Lower
+from oneblock.compare.plan import plan
+from oneblock.compare.report import page
+from oneblock.compare.store import Store
+from oneblock.compare.words import as_json, as_text, number, sentence
+from oneblock.runs.jsonform import to_words
+
+
+@pytest.fixture
+def outcome(experiment, tiny, tmp_path):
+    """Five variants (two charts), one of which diverges, and a label that must not become markup."""
+    variants = {
+        "pre": (),
+        "post": ("block.placement=post",),
+        "gated": ("block.feed_forward=swiglu", "block.attention.num_kv_heads=1"),
+        "<b>wild": ("recipe.optimizer.learning_rate=1e30", "block.placement=none", "final_norm=none"),
+        "out": ("block.placement=out",),
+    }
+    rule = (Lower(a="pre", b="post"), Alike(a="gated", b="pre", within=0.5))
+    made = plan(experiment(variants, rule=rule, equal="parameters", tolerance=0.2), replace(tiny, rates=(1.0,)))
+    store = Store(tmp_path / "out")
+    yield compare(made, store)
+    store.close()
+
+
+class Reader(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.loads, self.tags = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.loads += [value for key, value in attributes if key in ("src", "href") and not value.startswith("#")]
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_page_is_whole_and_loads_nothing(outcome):
+    reader = Reader()
+    reader.feed(page(outcome, "oneblock compare made-here --seeds 2"))
+    text = " ".join(reader.text)
+    assert not reader.open and not reader.loads and "script" not in reader.tags and "b" not in reader.tags
+    for expected in (
+        outcome.verdict,
+        sentence(outcome),
+        "A claim.",
+        "oneblock compare made-here --seeds 2",
+        "<b>wild",
+        "noise floor",
+        f"{outcome.plan.variants[0].parameters:,}",
+        outcome.plan.data_sha256,
+        "diverged",
+    ):
+        assert expected in text, expected
+    assert text.count("Training loss, nats per token") == 2 * 2, "two charts, each with its name in the drawing too"
+
+
+def test_every_drawing_is_well_formed(outcome):
+    html = page(outcome, "x")
+    drawings = html.split("<svg")[1:]
+    assert len(drawings) >= 5
+    whole = html[html.index("<body") : html.index("</body>") + len("</body>")]
+    body = ET.fromstring(whole)
+    circles = list(body.iter("circle"))
+    assert len(circles) == len(outcome.findings)
+    for circle, finding in zip(circles, outcome.findings, strict=True):
+        side = float(circle.get("cx")) - 300
+        assert side == pytest.approx(0, abs=0.05) or (side > 0) == (finding.difference > 0)
+
+
+def test_the_object_has_what_the_contract_names(outcome):
+    result = as_json(outcome, "r.html", "c")
+    assert {"experiment", "verdict", "sentence", "noise_floor", "variants", "report"} <= set(result)
+    assert json.loads(json.dumps(to_words(result)))["verdict"] == outcome.verdict
+    wild = result["variants"][3]
+    assert wild["diverged"] == 2 and all(map(math.isfinite, wild["measures"]["val_loss"]))
+    assert [len(variant["measures"]["val_loss"]) for variant in result["variants"]] == [2] * 5
+    assert result["comparisons"][0]["difference"] == outcome.findings[0].difference
+
+
+def test_the_words_of_a_terminal(outcome):
+    words = as_text(outcome)
+    assert f"verdict: {outcome.verdict}" in words and sentence(outcome) in words
+    assert "equal: tokens, their order, and parameters (within 20%, by the feed-forwards' inner width)" in words
+    assert "hidden=" in words and "2/2" in words and "not searched" in words
+    assert "gated and pre within 0.5" in words
+
+
+def test_numbers_are_short_and_have_a_true_minus():
+    assert [number(x) for x in (-0.123456, 2.0, math.nan)] == ["−0.1235", "2", "–"]
+    assert number(0.5, signed=True) == "+0.5"
