@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+ROWS = 64
+"""Products are taken over so many rows, or a multiple: the C library makes a kernel for each length that it meets."""
+
 
 def grouped_product(x_MD: Tensor, weight_EFD: Tensor, counts_E: Tensor) -> Tensor:
     """x_MD times its own expert's matrix, M × F: the first counts[0] rows are expert 0's, then expert 1's, …
@@ -34,7 +37,9 @@ def _slices(counts_E: Tensor) -> list[tuple[int, int, int]]:
 def _product(x_MD: Tensor, weight_EFD: Tensor, counts_E: Tensor) -> Tensor:
     out_MF, end = x_MD.new_empty(x_MD.shape[0], weight_EFD.shape[1]), 0
     for e, start, end in _slices(counts_E):
-        torch.mm(x_MD[start:end], weight_EFD[e].t(), out=out_MF[start:end])
+        # A few rows of the next expert too, who comes after and writes them anew: few lengths are few kernels to make.
+        stop = start + -(-(end - start) // ROWS) * ROWS
+        torch.mm(x_MD[start:stop], weight_EFD[e].t(), out=out_MF[start:stop])
     out_MF[end:] = 0
     return out_MF
 
@@ -50,7 +55,10 @@ def _outer(grad_MF: Tensor, x_MD: Tensor, counts_E: Tensor) -> Tensor:
     out_EFD = x_MD.new_empty(counts_E.shape[0], grad_MF.shape[1], x_MD.shape[1])
     used = _slices(counts_E)
     for e, start, end in used:
-        torch.mm(grad_MF[start:end].t(), x_MD[start:end], out=out_EFD[e])
+        middle = start + (end - start) // ROWS * ROWS
+        torch.mm(grad_MF[start:middle].t(), x_MD[start:middle], out=out_EFD[e])
+        if middle < end:
+            out_EFD[e].addmm_(grad_MF[middle:end].t(), x_MD[middle:end])
     for e in set(range(counts_E.shape[0])) - {e for e, _, _ in used}:
         out_EFD[e] = 0
     return out_EFD
