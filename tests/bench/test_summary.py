@@ -1,6 +1,7 @@
 """Medians, shares and ratios from made-up measurements, against sums done by hand."""
 
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -61,6 +62,18 @@ def test_share_of_the_bandwidth():
     # 30 tokens/s in rows of 3 are 10 steps/s of 3 MB.
     result = summarise(measured("generate"), 3)
     assert result["share"] == pytest.approx(10 * 3e6 / 9e8)
+
+
+def test_weights_of_8_bits_have_a_share_and_are_not_our_best():
+    less = entry("oneblock", "int8", [90, 90, 90])
+    less.arm, less.facts["bytes_per_step"] = replace(less.arm, precision="int8"), 2e6
+    result = summarise(measured("generate", *RIVAL, less), 3)
+    assert (result["best_arm"], result["ratio_default"]) == ("compiled", 3.0)
+    shares = {arm["name"]: arm["share"] for arm in result["arms"]}
+    assert shares == pytest.approx({"eager": 20 * 1e6 / 9e8, "compiled": 10 * 3e6 / 9e8, "int8": 30 * 2e6 / 9e8})
+    out = io.StringIO()
+    show(result, out)
+    assert "of the bandwidth" in out.getvalue() and "6.7%" in out.getvalue()
 
 
 def test_several_rivals_give_a_dict_and_none_gives_none():

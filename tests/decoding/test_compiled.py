@@ -8,6 +8,7 @@ import torch
 from oneblock.decoding import compiled as room
 from oneblock.decoding.compiled import compiled, structure
 from oneblock.decoding.step import Fixed, Plain, one_token
+from oneblock.nn.int8 import to_int8
 
 
 @pytest.fixture
@@ -57,6 +58,18 @@ def test_structure_is_of_the_shapes_and_not_of_the_numbers(tiny):
     with torch.no_grad():
         other.embedding.weight.zero_()
     assert structure(one) == structure(other) and hash(structure(one)) == hash(structure(other))
+
+
+def test_structure_is_of_how_tensors_lie_and_of_buffers(tiny):
+    """Nothing guards them in what is compiled: read as another's, they would be read wrongly."""
+    one, other = tiny(), tiny()
+    weight = other.blocks[0].attention.output.weight
+    weight.data = weight.data.mT.contiguous().mT
+    assert repr(one) == repr(other) and structure(one) != structure(other)
+    one, other = to_int8(tiny()), to_int8(tiny())
+    assert structure(one) == structure(other)
+    other.head.scale = other.head.scale.double()
+    assert structure(one) != structure(other)
 
 
 @pytest.mark.slow

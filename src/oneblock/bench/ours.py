@@ -17,8 +17,8 @@ from oneblock.inspect.statistics import cache_bytes_per_token, flops_per_token
 from oneblock.machine.allocator import keep_memory
 from oneblock.machine.precision import pick_precision
 from oneblock.models.build import build
-from oneblock.models.head import TiedHead
 from oneblock.nn.int8 import Int8Linear, to_int8
+from oneblock.nn.linear import TiedLinear
 from oneblock.nn.position import Learned
 from oneblock.nn.record import Record
 from oneblock.train.clip import clip_gradients
@@ -134,7 +134,7 @@ def _logit_error(job: Job, stepper: Plain, device: torch.device) -> float:
 def bytes_per_step(job: Job, model: Any) -> float:
     """What one token for each row must read: all weights but tables only looked up, and the mean cache."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, Learned)}
-    if not isinstance(model.head, TiedHead):
+    if not isinstance(model.head, TiedLinear):
         tables.add(id(model.embedding.weight))
     held = [tensor for m in model.modules() if isinstance(m, Int8Linear) for tensor in m.buffers()]
     read = [*held, *(p for p in model.parameters() if id(p) not in tables)]

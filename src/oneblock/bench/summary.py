@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from oneblock.bench.job import GENERATE, OURS
+from oneblock.bench.job import GENERATE, OURS, Job
 from oneblock.bench.measure import Entry, Measured
 from oneblock.inspect.statistics import flops_per_token
 
@@ -30,14 +30,16 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
     """The result: `oneblock bench --json`. Rates in tokens/s, `peak` in FLOP/s, `bandwidth` in bytes/s.
 
     share: tokens/s · FLOPs per token, of the peak (`train`); bytes/s that must be read, of the bandwidth
-    (`generate`). peak and bandwidth are the best of all rounds. ratio_default, ratio_best: our fastest arm
-    against the rival as it comes, and at its best; a number, a dict by rival for several, None for none.
+    (`generate`): of our fastest arm, and of each. peak and bandwidth are the best of all rounds. ratio_default,
+    ratio_best: our fastest arm against the rival as it comes, and at its best; a number, a dict by rival for several,
+    None for none. Weights of 8 bits are another model, and never our fastest arm.
     """
-    best = fastest(measured.of(OURS))
+    best = fastest([entry for entry in measured.of(OURS) if entry.arm.precision != "int8"])
     peak, bandwidth = max(measured.peaks, default=0.0), max(measured.bandwidths, default=0.0)
     rivals = list(dict.fromkeys(entry.arm.rival for entry in measured.entries if entry.arm.rival != OURS))
     against = [_rival(measured, rival, best) for rival in rivals]
     job = measured.job
+    limit = bandwidth if job.kind == GENERATE else peak
     return {
         "kind": job.kind,
         "preset": job.config.name,
@@ -48,7 +50,7 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
         "bandwidth": bandwidth,
         "bandwidth_median": median(measured.bandwidths) if measured.bandwidths else None,
         "precision": measured.where["precision"],
-        "share": _share(measured, best, bandwidth if job.kind == GENERATE else peak) if best else None,
+        "share": _share(job, best, limit) if best else None,
         "share_of": "bandwidth" if job.kind == GENERATE else "peak",
         "flops_per_token": flops_per_token(job.config),
         "batch": job.batch,
@@ -56,7 +58,7 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
         "prompt_tokens": job.prompt if job.kind == GENERATE else None,
         "new_tokens": job.new if job.kind == GENERATE else None,
         "threads": job.threads or measured.where["machine"].get("threads"),
-        "arms": [_arm(entry) for entry in measured.of(OURS)],
+        "arms": [_arm(entry) | {"share": _share(job, entry, limit)} for entry in measured.of(OURS)],
         "against": against,
         "ratio_default": _single({rival["name"]: rival["ratio_default"] for rival in against}),
         "ratio_best": _single({rival["name"]: rival["ratio_best"] for rival in against}),
@@ -66,13 +68,13 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
     }
 
 
-def _share(measured: Measured, best: Entry, limit: float) -> float | None:
-    if not limit:
+def _share(job: Job, entry: Entry, limit: float) -> float | None:
+    if not limit or not entry.rates:
         return None
-    rate = median(best.rates)
-    if measured.job.kind == GENERATE:
-        return rate / measured.job.batch * float(best.facts["bytes_per_step"]) / limit
-    return rate * float(best.facts["flops_per_token"]) / limit
+    rate = median(entry.rates)
+    if job.kind == GENERATE:
+        return rate / job.batch * float(entry.facts["bytes_per_step"]) / limit
+    return rate * float(entry.facts["flops_per_token"]) / limit
 
 
 def _rival(measured: Measured, rival: str, best: Entry | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ def show(result: dict[str, Any], stream: TextIO) -> None:
     table.add_column("median", justify="right")
     table.add_column("lowest – highest", justify="right")
     table.add_column("error", justify="right")
+    table.add_column(f"of the {result['share_of']}", justify="right")
     for of in [result | {"name": "oneblock"}, *result["against"]]:
         for arm in of["arms"]:
             style = "bold" if arm["name"] == of["best_arm"] else None
@@ -27,14 +28,16 @@ def show(result: dict[str, Any], stream: TextIO) -> None:
         console.print(line, markup=False)
 
 
-def _figures(arm: dict[str, Any]) -> tuple[str, str, str]:
+def _figures(arm: dict[str, Any]) -> tuple[str, str, str, str]:
     if arm["tokens_per_second"] is None:
         why = (arm["left_out"] or "not measured").splitlines()[0]
-        return "left out", why[:60], ""
+        return "left out", why[:60], "", ""
     rates = arm["each_round"]
     error = arm.get("gradient_error", arm.get("logit_error"))
     spread = f"{min(rates):,.0f} – {max(rates):,.0f}"
-    return f"{arm['tokens_per_second']:,.0f}", spread, "" if error is None else f"{error:.1e}"
+    share = arm.get("share")
+    words = "" if error is None else f"{error:.1e}", "" if share is None else f"{share:.1%}"
+    return f"{arm['tokens_per_second']:,.0f}", spread, *words
 
 
 def _lines(result: dict[str, Any]) -> list[str]:
@@ -69,7 +72,9 @@ def _how(result: dict[str, Any]) -> str:
     if result["kind"] == "generate":
         what = (
             f"batch {result['batch']}, {result['prompt_tokens']} tokens read, {result['new_tokens']} made, "
-            "greedy (nanoGPT draws); error: the worst logits against the whole text's in float32, written out"
+            "greedy (nanoGPT draws); error: the worst logits against the whole text's in float32, written out; "
+            "of the bandwidth: bytes of weights and cache that a step must read, at the best reading of 1 GiB by all "
+            "cores in any round"
         )
     else:
         what = (

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from oneblock.decoding.replay import hooked, watched
+from oneblock.nn import one_row
+
 Step = Callable[..., Tensor]
 
 MOST = 32
@@ -23,24 +26,27 @@ def compiled(step: Step, model: Any, *shape: int) -> Step:
     of 256 take a quarter of a token's time. What decides is put into a key instead, once. A model with hooks may do
     anything, so it is looked at each time.
     """
-    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     device = next(model.parameters()).device.type
-    return _compiled(step, device, None if hooked else (structure(model), shape))
+    # Before anything is traced: a trace must not build it. It is part of the key, as another trace comes of it.
+    native = device == "cpu" and one_row.prepare()
+    return _compiled(step, device, native, None if hooked(model) else (structure(model), shape))
 
 
 def structure(model: Any) -> Hashable:
     """Two models of equal structure compute the same with the same weights."""
-    kinds = tuple((name, p.dtype, p.device, p.shape) for name, p in model.named_parameters())
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    kinds = tuple((name, t.dtype, t.device, t.shape, t.stride()) for name, t in tensors)
     return model.config, repr(model), kinds
 
 
 @functools.lru_cache(maxsize=MOST)
-def _compiled(step: Step, device: str, key: Hashable) -> Step:
+def _compiled(step: Step, device: str, native: bool, key: Hashable) -> Step:
     # On a CPU the kernels are called from C++ too: Python's calls would take longer than they.
     options: dict[str, Any] = {"cpp_wrapper": device == "cpu"}
     if key is not None:
         options["guard_filter_fn"] = _without_the_model
-    return torch.compile(_copy(step), dynamic=False, options=options)
+    backend = watched if device == "cpu" else "inductor"
+    return torch.compile(_copy(step), dynamic=False, options=options, backend=backend)
 
 
 def _copy(function: Any) -> Any:

@@ -51,6 +51,7 @@ def generate(
         stop=stop,
         prefill_chunk=prefill_chunk,
         compile=compile,
+        watch=False,
     )
     return torch.cat([tokens, *(ids_B.to(tokens).unsqueeze(1) for ids_B in columns)], dim=1)
 
@@ -69,6 +70,7 @@ def stream(
     stop: int | Sequence[int] | None = None,
     prefill_chunk: int | None = None,
     compile: bool = False,
+    watch: bool = True,
 ) -> Generator[Tensor, None, None]:
     """New ids B for tokens B × T, one column after another, as they are made.
 
@@ -77,6 +79,8 @@ def stream(
     stop: a row that has made this token, or one of these, is filled with it from there on; the stream ends when
         every row has
     prefill_chunk: the prompt is read so many tokens at a time; compile: the one-token step is compiled
+    watch: whoever takes the tokens may change the model between two of them, or put hooks on it; False is the promise
+        not to, and spares a compiled step the look, some 0.2 ms for 30 layers
     Beyond the model's context each row goes on from its own shorter tail (`window_start`), cached or not.
     The model is in eval mode until the stream ends. GenerateError for a bad prompt or setting, at the call.
     """
@@ -98,12 +102,12 @@ def stream(
     if use_cache:
         capacity = min(model.config.context, max(lengths) + max_new_tokens)
         stepper = (Fixed if compile else Plain)(model, len(lengths), capacity, prefill_chunk)
-    return _run(model, rows, stepper, sampling, chances, max_new_tokens, stops)
+    return _run(model, rows, stepper, sampling, chances, max_new_tokens, stops, watch)
 
 
 def _run(
     model: Any, rows: Rows, stepper: Plain | None, sampling: Sampling, chances: Iterator[Tensor], count: int,
-    stops: tuple[int, ...],
+    stops: tuple[int, ...], watch: bool,
 ) -> Generator[Tensor, None, None]:  # fmt: skip
     stopped_B = torch.zeros(len(rows.lengths), dtype=torch.bool, device=rows.text.device)
     ids_B, moved = stopped_B.long(), True
@@ -126,6 +130,8 @@ def _run(
                     stopped_B = (ids_B.unsqueeze(1) == stops_S).any(dim=1)
                 moved = rows.append(ids_B)
             yield ids_B.clone()
+            if watch and stepper is not None:
+                stepper.look()
             if stops and bool(stopped_B.all()):
                 return
 

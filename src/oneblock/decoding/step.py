@@ -1,7 +1,7 @@
 """One step of decoding: tokens through the model to the logits of what comes next.
 
 Two forms with the same result. `Plain` grows with the text. `Fixed` keeps every shape: the place of the new
-token is a number in a tensor, so that the step can be compiled once, and on a GPU recorded and replayed.
+token is a number in a tensor, so that the step can be compiled once, and replayed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from oneblock.decoding.compiled import compiled
+from oneblock.decoding.replay import Again, Ground, record, replayed, setting
 from oneblock.decoding.sampling import Sampling
 from oneblock.nn.cache import Cache
 from oneblock.nn.context import Context, Mask
@@ -119,9 +120,15 @@ class Plain:
         """One more token for each row; the token chosen to follow it, B."""
         return sampling.choose(self.next(ids_B), chance_B)
 
+    def look(self) -> None:
+        """Somebody else may have changed the model since the last token."""
+
 
 class Fixed(Plain):
-    """Prefill, then `one_token`, compiled or not; on a GPU also recorded as a CUDA graph and replayed."""
+    """Prefill, then `one_token`, compiled or not, and replayed from the second time on (`replay`).
+
+    Between two tokens the model must stay as it is, but for the numbers in its tensors, or `look` be called.
+    """
 
     compile = True
 
@@ -135,10 +142,18 @@ class Fixed(Plain):
         self.pads_B = torch.zeros(batch, dtype=torch.long, device=device)
         self.padded = False
         self.chance_B = torch.zeros(batch, dtype=torch.float64, device=device)
-        shape = batch, self.cache.capacity
-        self.forward: Callable[..., Tensor] = compiled(one_token, model, *shape) if self.compile else one_token
-        self.chooser: Callable[..., Tensor] = compiled(one_choice, model, *shape) if self.compile else one_choice
-        self.recorded: dict[Hashable, Callable[[], Tensor]] = {}
+        self._prepare()
+
+    def _prepare(self) -> None:
+        shape = self.cache.batch, self.cache.capacity
+        self.ground = Ground(self.model)
+        self.forward: Callable[..., Tensor] = compiled(one_token, self.model, *shape) if self.compile else one_token
+        self.chooser: Callable[..., Tensor] = compiled(one_choice, self.model, *shape) if self.compile else one_choice
+        self.recorded: dict[Hashable, Again] = {}
+
+    def look(self) -> None:
+        if not self.ground.holds():
+            self._prepare()
 
     def start(self, tokens_BT: Tensor, padding_BT: Tensor | None) -> Tensor:
         logits_BV = super().start(tokens_BT, padding_BT)
@@ -157,14 +172,19 @@ class Fixed(Plain):
         given_B = None if chance_B is None else self.chance_B
         return self._move(ids_B, (self.padded, sampling), lambda: self._choice(sampling, given_B))
 
-    def _move(self, ids_B: Tensor, what: Hashable, step: Callable[[], Tensor]) -> Tensor:
+    def _move(self, ids_B: Tensor, what: Hashable, step: Again) -> Tensor:
         self.ids_B.copy_(ids_B)
-        if self.place.is_cuda:
-            if what not in self.recorded:
-                self.recorded[what] = record(step)
-            step = self.recorded[what]
-        answer = step()
+        answer = step() if self.ground.hooked else self._again((what, setting()), step)
         self.place += 1
+        return answer
+
+    def _again(self, what: Hashable, step: Again) -> Tensor:
+        if what in self.recorded:
+            return self.recorded[what]()
+        if self.place.is_cuda:
+            self.recorded[what] = record(step)
+            return self.recorded[what]()
+        answer, self.recorded[what] = replayed(step)
         return answer
 
     def _step(self) -> Tensor:
@@ -173,25 +193,3 @@ class Fixed(Plain):
     def _choice(self, sampling: Sampling, chance_B: Tensor | None) -> Tensor:
         pads_B = self.pads_B if self.padded else None
         return self.chooser(self.model, self.ids_B, self.place, pads_B, self.room, sampling, chance_B)
-
-
-def record(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """The step as a CUDA graph: its kernels are recorded once and replayed without Python between them.
-
-    What it reads and writes must stay where it is, and running it twice must be as good as once.
-    """
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        logits_BV = step()
-
-    def replay() -> Tensor:
-        graph.replay()
-        return logits_BV
-
-    return replay

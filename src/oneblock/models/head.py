@@ -8,25 +8,8 @@ from torch import Tensor, nn
 from oneblock.config.encoder import Head, NoHead, TokenHead, TransformedHead
 from oneblock.models.embedding import Embedding
 from oneblock.nn.activation import ACTIVATIONS
-from oneblock.nn.linear import Linear, linear
+from oneblock.nn.linear import Linear, TiedLinear
 from oneblock.nn.norm import make_norm
-
-
-class TiedHead(nn.Module):
-    """logits = x · tableᵀ + bias: the embedding read backwards (Press and Wolf 2017)."""
-
-    def __init__(self, embedding: Embedding, bias: bool) -> None:
-        super().__init__()
-        self._embedding = [embedding]  # in a list, so that the table is registered once
-        self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings)) if bias else None
-
-    @property
-    def table(self) -> Tensor:
-        """V × D, the embedding's."""
-        return self._embedding[0].weight
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        return linear(x_BTD, self.table, self.bias)
 
 
 class Transformed(nn.Module):
@@ -57,7 +40,7 @@ class SoftCap(nn.Module):
 def token_head(embedding: Embedding, *, tied: bool, bias: bool) -> nn.Module:
     """Logits for every token of the embedding's table."""
     if tied:
-        return TiedHead(embedding, bias)
+        return TiedLinear(embedding, bias)
     return Linear(embedding.embedding_dim, embedding.num_embeddings, bias=bias)
 
 

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneblock.config.errors import OneblockError
-from oneblock.nn.linear import Linear, one_row
+from oneblock.nn import one_row
+from oneblock.nn.linear import Linear, TiedLinear
 
 LARGEST = 127
 
@@ -34,12 +35,12 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         wide = torch.promote_types(x.dtype, torch.float32)
-        if torch.compiler.is_compiling() and one_row(x):
-            y_E = (x.reshape(1, -1).to(wide) * self.weight.to(wide)).sum(-1).view(*x.shape[:-1], -1)
+        if one_row.single(x):
+            y = one_row.times(x, self.weight)
         else:
-            y_E = F.linear(x, self.weight.to(x.dtype)).to(wide)
-        y_E = y_E * self.scale.to(wide)
-        return (y_E if self.bias is None else y_E + self.bias.to(wide)).to(x.dtype)
+            y = F.linear(x, self.weight.to(x.dtype)).to(wide)
+        y = y * self.scale.to(wide)
+        return (y if self.bias is None else y + self.bias.to(wide)).to(x.dtype)
 
     def extra_repr(self) -> str:
         out, width = self.weight.shape
@@ -68,5 +69,4 @@ def to_int8(model: nn.Module) -> nn.Module:
 def _of(module: nn.Module) -> Int8Linear | None:
     if type(module) is Linear:
         return Int8Linear(module.weight, module.bias)
-    table = getattr(module, "table", None)
-    return Int8Linear(table, getattr(module, "bias", None)) if isinstance(table, Tensor) else None
+    return Int8Linear(module.table, module.bias) if isinstance(module, TiedLinear) else None

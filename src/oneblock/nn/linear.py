@@ -6,25 +6,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneblock.nn import one_row
+
 
 def linear(x: Tensor, weight_ED: Tensor, bias_E: Tensor | None = None) -> Tensor:
     """x Wᵀ + b over the last dimension: … × D -> … × E.
 
-    Compiled for one row on a CPU, the product is written as a sum, which becomes one pass over the weights together
-    with what comes before and after; a library's matrix product, made for many rows, takes about twice as long.
+    Compiled for one row on a CPU it is one pass over the weights (`one_row`); a library's matrix product, made for
+    many rows, takes about twice as long.
     """
-    if torch.compiler.is_compiling() and one_row(x):
-        wide = torch.promote_types(x.dtype, torch.float32)
-        y_E = (x.reshape(1, -1).to(wide) * weight_ED.to(wide)).sum(-1)
-        if bias_E is not None:
-            y_E = y_E + bias_E.to(wide)
-        return y_E.to(x.dtype).view(*x.shape[:-1], -1)
+    if one_row.single(x):
+        y = one_row.times(x, weight_ED)
+        return (y if bias_E is None else y + bias_E.to(y.dtype)).to(x.dtype)
     return F.linear(x, weight_ED, bias_E)
-
-
-def one_row(x: Tensor) -> bool:
-    """Whether it is a single row on a CPU, and no gradient is asked for."""
-    return x.device.type == "cpu" and x.numel() == x.shape[-1] and not torch.is_grad_enabled()
 
 
 class Linear(nn.Linear):
@@ -33,3 +27,21 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """… × D -> … × E."""
         return linear(x, self.weight, self.bias)
+
+
+class TiedLinear(nn.Module):
+    """`linear` with the table of an embedding, V × D, as its weight (Press and Wolf 2017): … × D -> … × V."""
+
+    def __init__(self, embedding: nn.Embedding, bias: bool) -> None:
+        super().__init__()
+        self._embedding = [embedding]  # in a list, so that the table is registered once
+        self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings)) if bias else None
+
+    @property
+    def table(self) -> Tensor:
+        """V × D, the embedding's."""
+        return self._embedding[0].weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """… × D -> … × V."""
+        return linear(x, self.table, self.bias)

@@ -1,8 +1,8 @@
-"""Builds and loads the kernels of `causal.cpp`: compiled once on the user's machine, kept in the user's cache.
+"""Builds and loads our C++ kernels: compiled once on the user's machine, kept in the user's cache.
 
-Where there is no compiler, no bfloat16 dot product or anything else is amiss, there is no library, and PyTorch's own
-kernels are used. ONEBLOCK_NO_KERNELS=1 asks for that. Each process first tries the library on a small problem
-(`trial.py`): the matrix product it calls is PyTorch's own, and another PyTorch may have changed it.
+Where there is no compiler, no bfloat16 dot product (for `causal.cpp`) or anything else is amiss, there is no library,
+and PyTorch's own kernels are used. ONEBLOCK_NO_KERNELS=1 asks for that. Each process first tries a library on a small
+problem (`trial.py`, `one_row.error`): what it calls is PyTorch's own, and another PyTorch may have changed it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from torch import Tensor
 
 from oneblock.nn.trial import Shape, View, error
 
-SOURCE = Path(__file__).with_name("causal.cpp")
+HERE = Path(__file__).parent
+SOURCE = HERE / "causal.cpp"
 FLAGS = (
     *("-std=c++20", "-O3", "-march=native", "-mprefer-vector-width=512"),
     # What lets loops be vectorised. Not -ffast-math: linking with it flushes tiny numbers to zero in the whole process.
@@ -42,17 +43,26 @@ def view(x_BHTK: Tensor) -> View:
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels, or None where this machine cannot make or run them."""
-    if os.environ.get("ONEBLOCK_NO_KERNELS") or not _multiplies_bfloat16():
-        return None
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None or not SOURCE.is_file():
+    """The compiled kernels of `causal.cpp`, or None where this machine cannot make or run them."""
+    loaded = load(SOURCE) if _multiplies_bfloat16() else None
+    if loaded is None:
         return None
     try:
-        loaded = _declared(ctypes.CDLL(str(_built(compiler))))
+        declared = _declared(loaded)
+    except AttributeError:
+        return None
+    return declared if error(declared) < TOLERANCE else None
+
+
+def load(source: Path) -> ctypes.CDLL | None:
+    """This source, compiled and loaded; None without a compiler, where it fails, or with ONEBLOCK_NO_KERNELS=1."""
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if os.environ.get("ONEBLOCK_NO_KERNELS") or compiler is None or not source.is_file():
+        return None
+    try:
+        return ctypes.CDLL(str(_built(compiler, source)))
     except (OSError, AttributeError, RuntimeError, subprocess.SubprocessError):
         return None
-    return loaded if error(loaded) < TOLERANCE else None
 
 
 def _multiplies_bfloat16() -> bool:
@@ -60,19 +70,19 @@ def _multiplies_bfloat16() -> bool:
     return torch.backends.mkldnn.is_available() and supported is not None and bool(supported())
 
 
-def _built(compiler: str) -> Path:
+def _built(compiler: str, source: Path = SOURCE) -> Path:
     """The shared library for this source, compiler, PyTorch and processor; made if it is not there yet."""
     root = Path(torch.__file__).parent
     abi = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"
-    made_of = "\n".join([SOURCE.read_text(), compiler, torch.__version__, *FLAGS, _processor()])
+    made_of = "\n".join([source.read_text(), compiler, torch.__version__, *FLAGS, _processor()])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "oneblock"
-    built = cache / f"causal-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
+    built = cache / f"{source.stem}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
     if _whole(built):
         return built
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         fresh = Path(folder) / "fresh.so"
-        torch_parts = (f"-I{root / 'include'}", str(SOURCE), f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10")
+        torch_parts = (f"-I{root / 'include'}", str(source), f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10")
         subprocess.run(
             [*shlex.split(compiler), *FLAGS, abi, *torch_parts, "-o", str(fresh)],
             check=True,
