@@ -42,8 +42,10 @@ tokens, two at a time. The figures are the largest difference of any number, our
 * **padded left, right**: one of the two texts padded with 4 tokens on that side; pads themselves are left out.
 * **float32**: the answer of both as they are.
 
-A dash: it has no such form (an encoder no cache, images no pads, an encoder-decoder's source is padded on the right).
-MiniMind's own class is no part of transformers; Qwen3's has the same equations, and the folder has MiniMind's names.
+A dash: it has no such form (an encoder no cache, images no pads), or its class counts the pads in front, where here
+positions count from a text's first token (BART, Marian; BERT where it is given no positions). MiniMind's own class is
+no part of transformers; Qwen3's has the same equations, and the folder has MiniMind's names. DiT and nanoGPT have no
+class there; tests/weights holds them to their equations written out, in float64.
 
 torch {torch}, CPU.
 """

@@ -79,6 +79,7 @@ def test_a_second_token_may_end_a_text():
         ({"model": "llama"}, r"here .model='llama', pre='gpt-2'. is not supported; supported: model='gpt2'"),
         ({"pre": "viking"}, r"pre='viking'. is not supported; .*'smollm'"),
         ({"pre": None}, "pre=None"),
+        ({"pre": ["gpt-2"]}, "is not supported"),
         ({"model": None}, "model=None"),
         ({"merges": None}, "in here is damaged: KeyError"),
         ({"merges": ["x"]}, "here: a damaged"),

@@ -1,6 +1,7 @@
 """Folders in and out: whole or not at all, the same numbers, what belongs to them carried along."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors import safe_open
 
 import oneblock
 from oneblock.config import Config, to_dict
+from oneblock.config.errors import OneblockError
 from oneblock.data.errors import DataError
 from oneblock.data.tokenizer import CharTokenizer
 from oneblock.runs import convert
@@ -179,6 +181,67 @@ def test_an_empty_folder_is_told_so(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(WeightsError, match=r"empty holds no config.json; give the folder of a whole model"):
         to_oneblock(tmp_path / "empty", tmp_path / "ours")
+
+
+def test_folders_made_on_the_way_go_too_where_it_fails(run, tmp_path, full_after):
+    out = to_hugging_face(run(config()), tmp_path / "hf").path
+    with full_after(5000), pytest.raises(RunError, match="No space left"):
+        to_oneblock(out, tmp_path / "a" / "b" / "ours")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hf", "run"]
+
+
+def test_what_a_killed_one_left_goes_with_the_next(run, tmp_path):
+    left = tmp_path / ".hf.12345.tmp"
+    left.mkdir()
+    (left / "model.safetensors").write_bytes(b"half")
+    (tmp_path / ".other.12345.tmp").mkdir()
+    to_hugging_face(run(config()), tmp_path / "hf")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.12345.tmp", "hf", "run"]
+
+
+def test_sharded_bfloat16_goes_out_and_comes_in_bit_for_bit(run, tmp_path):
+    begun = run(config())
+    out = to_hugging_face(begun, tmp_path / "hf", shard_bytes=2000, dtype=torch.bfloat16).path
+    assert len(list(out.glob("model-*.safetensors"))) > 2
+    back = oneblock.load(to_oneblock(out, tmp_path / "ours").path).state_dict()
+    for name, tensor in oneblock.load(begun).state_dict().items():
+        assert back[name].dtype == torch.bfloat16 and torch.equal(back[name], tensor.bfloat16()), name
+
+
+def test_into_the_source_itself_and_through_a_link(run, tmp_path):
+    begun = run(config())
+    inside = to_hugging_face(begun, begun / "hf").path
+    assert torch.equal(logits(inside), logits(begun))
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert torch.equal(logits(to_oneblock(inside, tmp_path / "link").path), logits(begun))
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "config.json").is_file()
+
+
+def test_the_folder_one_stands_in_is_not_replaced(run, tmp_path, monkeypatch):
+    begun = run(config())
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(RunError, match=r"\. is where you are, .* choose another DST"):
+        to_hugging_face(begun, Path())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("[1]", "must hold an object, and holds a list"), ("{", "is not valid JSON")]
+)
+def test_a_damaged_generation_config(run, tmp_path, text, says):
+    out = to_hugging_face(run(config()), tmp_path / "hf").path
+    (out / "generation_config.json").write_text(text)
+    with pytest.raises(OneblockError, match=f"generation_config.json {says}"):
+        to_oneblock(out, tmp_path / "ours")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hf", "run"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_out_of_a_folder(run, tmp_path, name):
+    out = to_hugging_face(run(config()), tmp_path / "hf").path
+    with pytest.raises(WeightsError, match=f"{name} is neither a GGUF file nor .*; of a model in safetensors give the"):
+        to_oneblock(out / name, tmp_path / "ours")
 
 
 def test_what_no_family_can_say_stays_here(run, tmp_path):

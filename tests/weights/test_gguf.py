@@ -7,6 +7,7 @@ from small_gguf import write
 import oneblock
 from oneblock.config import Attention, Block, Decoder, Gated, Llama3Scaling, RMSNorm, Rope
 from oneblock.nn.rope import frequencies
+from oneblock.weights import gguf, gguf_file
 from oneblock.weights.errors import WeightsError
 from oneblock.weights.gguf import is_gguf, open_gguf
 from oneblock.weights.gguf_file import GGUFFile
@@ -145,10 +146,60 @@ def test_damaged_bytes_never_escape_as_another_error(whole, tmp_path):
         for place in torch.randint(4, 12000, (3,), generator=generator).tolist():
             raw[place] = int(torch.randint(256, (), generator=generator))
         path.write_bytes(raw)
+        gguf_file._header.cache_clear()
         try:
             open_gguf(path)
         except WeightsError as error:
             assert str(path) in str(error)
+
+
+def test_a_fault_of_ours_is_not_called_damage(whole, tmp_path, monkeypatch):
+    (tmp_path / "m.gguf").write_bytes(whole)
+    monkeypatch.setattr(gguf, "checkpoint", lambda *arguments: len(3))
+    with pytest.raises(TypeError, match="has no len"):
+        open_gguf(tmp_path / "m.gguf")
+
+
+@pytest.mark.parametrize("field", ["general.architecture", "general.alignment"])
+def test_a_word_where_a_number_stands_and_a_number_where_a_word(tmp_path, field):
+    config = decoder()
+    path = write(tmp_path / "m.gguf", config, stirred(config).state_dict(), fields={"general.alignment": 32})
+    raw = path.read_bytes()
+    place = raw.index(field.encode()) + len(field)
+    kind, length = (
+        int.from_bytes(raw[place : place + 4], "little"),
+        int.from_bytes(raw[place + 4 : place + 12], "little"),
+    )
+    if kind == 8:  # a text becomes an array of as many numbers of one byte
+        array = (9).to_bytes(4, "little") + (0).to_bytes(4, "little") + length.to_bytes(8, "little")
+        path.write_bytes(raw[:place] + array + raw[place + 12 :])
+    else:  # a number of four bytes becomes one with a point
+        path.write_bytes(raw[:place] + (6).to_bytes(4, "little") + raw[place + 4 :])
+    with pytest.raises(WeightsError, match=r"m\.gguf"):
+        open_gguf(path)
+
+
+def test_the_description_is_parsed_once_and_anew_when_the_file_changes(whole, tmp_path):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(whole)
+    gguf_file._header.cache_clear()
+    first, second = GGUFFile(path), GGUFFile(path)
+    assert first.fields is second.fields and gguf_file._header.cache_info().misses == 1
+    place = whole.index(b"context_length") + len("context_length") + 4
+    path.write_bytes(whole[:place] + (19).to_bytes(4, "little") + whole[place + 4 :] + bytes(1))
+    assert GGUFFile(path).fields["llama.context_length"] == 19 != first.fields["llama.context_length"]
+
+
+def test_a_quantisation_that_the_package_cannot_undo_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    config = oneblock.override(decoder(width=32, hidden=64), "block.attention.head_width=32")
+    path = write(tmp_path / "m.gguf", config, stirred(config).state_dict(), quantised="Q8_0")
+    raw = path.read_bytes()
+    place = raw.index(b"token_embd.weight") + len("token_embd.weight") + 4 + 2 * 8
+    assert raw[place : place + 4] == (8).to_bytes(4, "little")
+    path.write_bytes(raw[:place] + (9).to_bytes(4, "little") + raw[place + 4 :])
+    monkeypatch.setattr(GGUFFile, "get", lambda *arguments: pytest.fail("read"))
+    with pytest.raises(WeightsError, match="token_embd.weight is quantised as Q8_1, which is not supported"):
+        open_gguf(path)
 
 
 @pytest.mark.parametrize(
@@ -174,10 +225,10 @@ def test_without_the_package(tmp_path, whole, monkeypatch):
 
 
 def test_the_packages_own_reader_reads_the_same(whole, tmp_path):
-    gguf = pytest.importorskip("gguf")
+    theirs = pytest.importorskip("gguf")
     path = tmp_path / "m.gguf"
     path.write_bytes(whole)
-    theirs, ours = gguf.GGUFReader(path), GGUFFile(path)
+    theirs, ours = theirs.GGUFReader(path), GGUFFile(path)
     described = {name: field.contents() for name, field in theirs.fields.items() if not name.startswith("GGUF.")}
     assert described == ours.fields
     assert {each.name: tuple(each.shape[::-1].tolist()) for each in theirs.tensors} == ours.shapes

@@ -1,5 +1,6 @@
 """nanoGPT's checkpoint, against its equations written out here: q, k, v in one matrix, exact GELU, no bias or all."""
 
+import contextlib
 import math
 import pickle
 
@@ -98,6 +99,19 @@ def test_a_damaged_file(tmp_path, content):
     (tmp_path / "ckpt.pt").write_bytes(content)
     with pytest.raises(WeightsError, match=r"ckpt\.pt"):
         open_ckpt(tmp_path / "ckpt.pt")
+
+
+def test_damaged_bytes_never_escape_as_another_error(tmp_path):
+    path, generator = tmp_path / "ckpt.pt", torch.Generator().manual_seed(0)
+    torch.save({"model": tensors(False), "model_args": ARGS}, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    for _ in range(150):
+        raw = bytearray(whole)
+        for place in torch.randint(2, 2000, (3,), generator=generator).tolist():
+            raw[place] = int(torch.randint(256, (), generator=generator))
+        path.write_bytes(raw)
+        with contextlib.suppress(oneblock.OneblockError):
+            open_ckpt(path)
 
 
 @pytest.mark.parametrize("content", [{"model": {}}, [1, 2], {"model": 3, "model_args": ARGS}])

@@ -27,7 +27,7 @@ KINDS = ("Transformer", "Pooling", "Normalize")
 
 @pytest.fixture
 def folder(tmp_path):
-    model = BERT_WITHOUT_HEAD.read(Options(FIELDS, "here"))
+    model = BERT_WITHOUT_HEAD.read(Options(FIELDS, "here", defaults=BERT_WITHOUT_HEAD.defaults))
     said = express(named("bert", model))
     built = oneblock.build(model, seed=1)
     (tmp_path / "config.json").write_text(json.dumps(said.fields))
@@ -80,6 +80,9 @@ def test_what_is_not_known_is_said(folder, kinds, modes, words):
 
 def test_a_damaged_file_is_named(folder):
     say(folder, mean_tokens=True)
+    (folder / "1_Pooling" / "config.json").write_text("[1]")
+    with pytest.raises(WeightsError, match=r"1_Pooling/config.json must hold an object, and holds a list"):
+        open_checkpoint(folder)
     (folder / "1_Pooling" / "config.json").unlink()
     with pytest.raises(WeightsError, match=r"1_Pooling/config.json cannot be read"):
         open_checkpoint(folder)

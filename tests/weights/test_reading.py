@@ -1,6 +1,7 @@
 """Reading a folder as Hugging Face lays it out: what fits is read, what does not is told before anything is."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ from safetensors.torch import save_file
 
 import oneblock
 from oneblock.config import Attention, Block, Config, Decoder, Gated, Llama3Scaling, RMSNorm, Rope
+from oneblock.weights import reading
 from oneblock.weights.errors import WeightsError
 from oneblock.weights.families import FAMILIES, supported
+from oneblock.weights.families.llama import LLAMA
 from oneblock.weights.reading import open_checkpoint
 from oneblock.weights.writing import express
 
@@ -100,9 +103,10 @@ def test_shards(written, model):
     index.write_text("{}")
     with pytest.raises(WeightsError, match="is not an index of shards"):
         oneblock.load(folder)
-    index.write_text(json.dumps({"weight_map": {"a": "../elsewhere.safetensors"}}))
-    with pytest.raises(WeightsError, match="not a file beside it"):
-        oneblock.load(folder)
+    for outside in ("../elsewhere.safetensors", 1):
+        index.write_text(json.dumps({"weight_map": {"a": outside, "b": "model.safetensors"}}))
+        with pytest.raises(WeightsError, match="not a file beside it"):
+            oneblock.load(folder)
 
 
 def test_what_is_wrong_is_listed_both_ways_before_anything_is_read(written, monkeypatch):
@@ -170,6 +174,16 @@ def test_a_pickle_is_never_opened(written, tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
+def test_a_header_whose_length_begins_as_a_pickle_does_is_read(written, model):
+    path = written.save() / "model.safetensors"
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    for begin in (b"PK", b"\x80\x02"):
+        longer = next(n for n in range(length, 1 << 20) if n.to_bytes(8, "little")[:2] == begin)
+        path.write_bytes(longer.to_bytes(8, "little") + raw[8 : 8 + length].ljust(longer) + raw[8 + length :])
+        assert same(oneblock.load(written.folder), model)
+
+
 def test_no_weights_at_all(written):
     (written.save() / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match="neither model.safetensors nor"):
@@ -182,15 +196,16 @@ def test_no_weights_at_all(written):
         ({"model_type": "mamba"}, r"model_type='mamba', which is not supported; supported: .*gpt2.*llama"),
         ({"model_type": None}, "has no model_type|names model_type=None"),
         ({"architectures": ["LlamaForSequenceClassification"]}, "architecture LlamaForSequenceClassification"),
+        ({"architectures": "LlamaForCausalLM"}, "architectures='LlamaForCausalLM' must be a list"),
         ({"hidden_act": "mish"}, "hidden_act='mish' is not supported; supported: .*silu"),
         ({"rope_parameters": {"rope_type": "longrope", "factor": 2.0}}, "rope_type='longrope' is not supported"),
         ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.0}}, "attention_factor=1.0"),
-        ({"rope_parameters": {"rope_type": "linear"}}, "needs factor, which is missing"),
+        ({"rope_parameters": {"rope_type": "linear"}}, "rope_parameters: factor is missing"),
         ({"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}}, "partial_rotary_factor=0.5"),
         ({"num_attention_heads": 7}, "asks for a llama that cannot be built: .*num_kv_heads=2 must divide"),
         ({"rms_norm_eps": [1]}, "cannot be built: .*eps"),
-        ({"rope_theta": "a lot", "rope_parameters": None}, "a field of the wrong kind for a llama: ValueError"),
-        ({"rope_parameters": [1, 2]}, "a field of the wrong kind for a llama: AttributeError"),
+        ({"rope_theta": "a lot", "rope_parameters": None}, "rope_theta='a lot' must be a number"),
+        ({"rope_parameters": [1, 2]}, r"rope_parameters=\[1, 2\] must be an object"),
         ({"num_hidden_layers": 0}, "cannot be built: num_layers=0 must be 1 or more"),
         ({"hidden_size": "wide"}, "cannot be built: width=wide must be a whole number"),
     ],
@@ -198,6 +213,15 @@ def test_no_weights_at_all(written):
 def test_a_configuration_that_is_not_supported(written, change, says):
     written.fields |= change
     with pytest.raises(WeightsError, match=says):
+        oneblock.load(written.save())
+
+
+def test_a_fault_of_ours_is_not_called_theirs(written, monkeypatch):
+    def broken(options):
+        raise TypeError("a fault in the table")
+
+    monkeypatch.setattr(reading, "family_of", lambda *arguments: replace(LLAMA, read=broken))
+    with pytest.raises(TypeError, match="a fault in the table"):
         oneblock.load(written.save())
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from oneblock.cli.common import Verb, above_zero, say
@@ -35,6 +39,27 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Convert, and say what was made of what."""
+    with _ended_by_sigterm():
+        return _convert(args)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends it as Ctrl-C does, what is half-written taken away; the exit status is 143, as of a killed one."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # A second one must not break off the tidying up.
+        signal.signal(number, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _convert(args: argparse.Namespace) -> dict[str, Any]:
     if args.settings:
         raise OneblockError("--set changes nothing here: weights fit the configuration they came with; leave it out")
     from oneblock.data.known_models import model_path

@@ -57,7 +57,7 @@ def gguf_tokenizer(fields: Mapping[str, Any], where: str) -> HubTokenizer:
     """
     own = {name.removeprefix("tokenizer.ggml."): value for name, value in fields.items()}
     kind, cut = own.get("model"), own.get("pre")
-    if kind != "gpt2" or cut not in CUTS:
+    if kind != "gpt2" or not isinstance(cut, str) or cut not in CUTS:
         what = f"model={kind!r}, pre={cut!r}"
         raise DataError(
             f"the tokenizer in {where} ({what}) is not supported; supported: model='gpt2' (byte-level BPE) with "

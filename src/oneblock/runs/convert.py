@@ -7,8 +7,6 @@ DST/tokenizer.json and what belongs to it   as it came with the model
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +19,7 @@ from oneblock.config import Config, to_dict
 from oneblock.data.hub_export import hub_files
 from oneblock.data.hub_tokenizer import check_vocabulary
 from oneblock.data.tokenizer import Tokenizer
-from oneblock.runs.durable import sync_folder, write_new
+from oneblock.runs.durable import new_folder, write_new
 from oneblock.runs.errors import RunError, storing
 from oneblock.runs.folder import CONFIG
 from oneblock.runs.jsonform import to_words
@@ -78,10 +76,10 @@ def to_oneblock(source: Path, target: Path, *, dtype: torch.dtype | None = None)
         raise RunError(f"{source} is a run or a converted folder already; --to hf takes it out")
     _check_free(target)
     origin = _checked(source, _origin(source, dtype))
-    with _whole(target, origin.tensors) as folder:
+    with _made(target, origin.tensors) as folder:
         write_weights(folder, KEPT, origin.tensors, {"family": origin.family})
         # The ids of special tokens stand in either of two files, and one of them is not carried along.
-        generation = json.loads(origin.files.get(GENERATION, b"{}"))
+        generation = _fields(origin.files, GENERATION)
         ids = {GENERATION: _json(generation | origin.ids)} if generation | origin.ids != generation else {}
         _write(folder, origin.files | ids | {CONFIG: _json(to_words(to_dict(origin.config)))})
     return _converted(target, origin)
@@ -104,7 +102,7 @@ def to_hugging_face(
         files |= hub_files(origin.tokenizer, origin.config.model)
     ids = {name: origin.ids.get(name) for name in IDS if name in origin.ids or name != IDS[-1]}
     word = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
-    with _whole(target, theirs) as folder:
+    with _made(target, theirs) as folder:
         write_shards(folder, theirs, shard_bytes)
         _write(folder, files | {CONFIG: _json(said.fields | ids | {"dtype": word})})
     return _converted(target, origin._replace(family=said.family.name))
@@ -171,11 +169,18 @@ def _as(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 def _ids(files: Mapping[str, bytes], name: str = GENERATION) -> dict[str, Any]:
     """The ids of special tokens that a file says."""
+    fields = _fields(files, name)
+    return {each: fields[each] for each in IDS if fields.get(each) is not None}
+
+
+def _fields(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     try:
         fields = json.loads(files.get(name, b"{}"))
     except ValueError as error:
         raise RunError(f"{name} is not valid JSON: {error}") from error
-    return {each: fields[each] for each in IDS if fields.get(each) is not None}
+    if not isinstance(fields, dict):
+        raise RunError(f"{name} must hold an object, and holds a {type(fields).__name__}")
+    return fields
 
 
 def _json(value: Any) -> bytes:
@@ -188,27 +193,20 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _check_free(target: Path) -> None:
-    if target.is_dir() and not any(target.iterdir()):
+    here = target.resolve() == Path.cwd()
+    if target.is_dir() and not any(target.iterdir()) and not here:
         return
     if target.exists() or target.is_symlink():
-        what = "is not empty" if target.is_dir() else "is a file"
+        what = ("is where you are" if here else "is not empty") if target.is_dir() else "is a file"
         raise RunError(f"{target} {what}, and a converted model needs a folder of its own; choose another DST")
 
 
 @contextmanager
-def _whole(target: Path, tensors: Mapping[str, Tensor]) -> Iterator[Path]:
-    """A folder beside `target` that becomes it when all went well, and else goes away."""
-    beside = target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")
-    with storing("the converted model", target, num_bytes(tensors), f"There is nothing at {target}."):
-        try:
-            beside.mkdir(parents=True)
-            yield beside
-            sync_folder(beside)
-            os.replace(beside, target)  # noqa: PTH105
-            sync_folder(target.absolute().parent)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
+def _made(target: Path, tensors: Mapping[str, Tensor]) -> Iterator[Path]:
+    """`new_folder` with words for a disk that refuses."""
+    consequence = f"There is nothing at {target}."
+    with storing("the converted model", target, num_bytes(tensors), consequence), new_folder(target) as folder:
+        yield folder
 
 
 def _converted(target: Path, origin: _Origin) -> Converted:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +67,34 @@ def replace(path: Path, data: bytes) -> None:
         unfinished.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into that becomes the one at `path` (free, or an empty folder) when all went well.
+
+    Otherwise it goes away again, with the folders that had to be made around it. One that a killed process left
+    goes away too.
+    """
+    final = path.resolve()
+    unfinished = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    missing = [parent for parent in final.parents if not parent.exists()]
+    try:
+        for stale in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):
+            shutil.rmtree(stale, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        sync_folder(unfinished)
+        if final.is_dir():
+            final.rmdir()  # Windows renames no folder over another, be it empty.
+        os.replace(unfinished, final)  # noqa: PTH105
+        sync_folder(final.parent)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):
+                parent.rmdir()
+        raise
 
 
 def sync_folder(path: Path) -> None:

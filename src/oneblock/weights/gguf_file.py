@@ -6,6 +6,7 @@ then, aligned, the tensors themselves, most of them quantised in blocks. All num
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,18 +43,21 @@ class GGUFFile:
 
     def __init__(self, path: Path) -> None:
         self.where = str(path)
+        self._gguf = _package(self.where)
         try:
+            status = path.stat()
             self._bytes = np.memmap(path, np.uint8, mode="r")
         except (OSError, ValueError) as error:
             raise WeightsError(f"{path} cannot be read: {error}; fetch it again") from error
-        self._gguf = _package(self.where)
         try:
-            self.fields, self._infos = _header(self._bytes.data, self.where)
+            self.fields, self._infos = _header(path.absolute(), status.st_size, status.st_mtime_ns)
         except (struct.error, UnicodeDecodeError, OverflowError, MemoryError, RecursionError) as error:
             raise self._damaged("its description ends before it is complete") from error
         for name, info in self._infos.items():
             if info.begin + self._length(name, info) > len(self._bytes):
                 raise self._damaged(f"{name} reaches beyond its end")
+        for kind, name in {info.type: name for name, info in self._infos.items()}.items():
+            self._check_quantisation(kind, name)
         self.shapes: Mapping[str, tuple[int, ...]] = {name: info.shape for name, info in self._infos.items()}
 
     def get(self, name: str) -> Tensor:
@@ -64,12 +68,7 @@ class GGUFFile:
         if kind.name in WHOLE:
             numbers = raw.view(WHOLE[kind.name]).astype(np.float32)
         else:
-            try:
-                numbers = self._gguf.dequantize(raw, kind)
-            except NotImplementedError as error:
-                raise WeightsError(
-                    f"{self.where}: {name} is quantised as {kind.name}, which is not supported"
-                ) from error
+            numbers = self._gguf.dequantize(raw, kind)
         return torch.from_numpy(np.ascontiguousarray(numbers).reshape(info.shape))
 
     def _length(self, name: str, info: Info) -> int:
@@ -84,6 +83,21 @@ class GGUFFile:
         for side in info.shape:
             count *= side
         return count // block * size
+
+    def _check_quantisation(self, number: int, name: str) -> None:
+        """WeightsError for a type that the package knows the size of and cannot dequantise.
+
+        It tells by this error alone, so that one block is tried before anything is read.
+        """
+        kind = self._gguf.GGMLQuantizationType(number)
+        try:
+            self._gguf.dequantize(np.zeros((1, self._gguf.GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
+        except NotImplementedError as error:
+            if kind.name not in WHOLE:
+                raise WeightsError(
+                    f"{self.where}: {name} is quantised as {kind.name}, which is not supported; supported: what the "
+                    "gguf package can dequantise, such as Q8_0, Q4_K or BF16"
+                ) from error
 
     def _damaged(self, why: str) -> WeightsError:
         return WeightsError(
@@ -104,7 +118,13 @@ def _package(where: str) -> Any:
     return gguf
 
 
-def _header(data: memoryview, where: str) -> tuple[dict[str, Any], dict[str, Info]]:
+@functools.lru_cache(maxsize=1)
+def _header(path: Path, size: int, changed: int) -> tuple[Mapping[str, Any], Mapping[str, Info]]:
+    """The description and where the tensors stand.
+
+    Kept until the file is another one, for a model, its configuration and its tokenizer each ask for it.
+    """
+    data, where = np.memmap(path, np.uint8, mode="r").data, str(path)
     if bytes(data[:4]) != MAGIC:
         raise WeightsError(f"{where} is no GGUF file: it begins with {bytes(data[:4])!r} and not with {MAGIC!r}")
     reader = _Reader(data, 4)
@@ -125,8 +145,8 @@ def _header(data: memoryview, where: str) -> tuple[dict[str, Any], dict[str, Inf
         # The fastest-changing side stands first there.
         shape = tuple(reader.number("Q") for _ in range(dimensions))[::-1]
         found[name] = Info(shape, reader.number("I"), reader.number("Q"))
-    alignment = int(fields.get("general.alignment", ALIGNMENT))
-    if alignment < 1:
+    alignment = fields.get("general.alignment", ALIGNMENT)
+    if not isinstance(alignment, int) or alignment < 1:
         raise struct.error
     begin = -(-reader.place // alignment) * alignment
     return fields, {name: info._replace(begin=begin + info.begin) for name, info in found.items()}

@@ -20,7 +20,7 @@ from oneblock.weights.errors import WeightsError
 from oneblock.weights.family import Family, linear, row
 from oneblock.weights.options import Options
 from oneblock.weights.reading import Checkpoint, checkpoint
-from oneblock.weights.source import InMemory
+from oneblock.weights.source import InMemory, is_pickle
 
 COMPILED = "_orig_mod."
 """What torch.compile puts in front of every name."""
@@ -72,6 +72,10 @@ def open_ckpt(path: Path) -> Checkpoint:
 
     WeightsError where the file is damaged, holds other objects, or is no checkpoint of nanoGPT.
     """
+    if not is_pickle(path):
+        raise WeightsError(
+            f"{path} is neither a GGUF file nor a checkpoint of PyTorch; of a model in safetensors give the folder"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the pickle's version: it is read or refused all the same
@@ -82,7 +86,7 @@ def open_ckpt(path: Path) -> Checkpoint:
             f"{path} holds objects besides tensors and plain values, and loading those could run any program, so it is "
             "not opened. Save it anew with tensors and plain values alone, or the model as safetensors"
         ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # bytes that are damaged lead its reader into errors of any kind
         reason = (str(error) or type(error).__name__).split("\n")[0]
         raise WeightsError(f"{path} is no whole checkpoint of PyTorch: {reason}") from error
     model, args = (content.get(name) for name in ("model", "model_args")) if isinstance(content, dict) else (None, None)

@@ -34,6 +34,8 @@ def read_pool(folder: Path) -> Pool | None:
         )
     path = folder / modules[1][1] / "config.json"
     fields = _json(path)
+    if not isinstance(fields, dict):
+        raise WeightsError(f"{path} must hold an object, and holds a {type(fields).__name__}")
     modes = [name.removeprefix(BEFORE) for name, on in fields.items() if name.startswith(BEFORE) and on is True]
     if len(modes) != 1 or modes[0] not in POOLS:
         raise WeightsError(

@@ -75,8 +75,6 @@ def checkpoint(family: Family, fields: Mapping[str, Any], source: Source) -> Che
         model = family.read(options)
     except ConfigError as error:
         raise WeightsError(f"{options.where} asks for a {family.name} that cannot be built: {error}") from error
-    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
-        raise WeightsError(f"{options.where} has a field of the wrong kind for a {family.name}: {error!r}") from error
     config = named(family.name, model)
     plan, left_aside = fitting(family, model, source)
     return Checkpoint(

@@ -91,10 +91,10 @@ def _files(folder: Path) -> list[Path]:
 def _listed(folder: Path) -> list[Path]:
     index = folder / INDEX
     try:
-        names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+        names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()), key=str)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{index} is not an index of shards: {error or type(error).__name__}") from error
-    outside = [name for name in names if Path(name).name != name]
+    outside = [name for name in names if not isinstance(name, str) or Path(name).name != name]
     if outside:
         raise WeightsError(f"{index} names {few(outside)}, which is not a file beside it")
     missing = [name for name in names if not (folder / name).is_file()]
@@ -105,16 +105,22 @@ def _listed(folder: Path) -> list[Path]:
 
 def _open(path: Path) -> Any:
     try:
-        begin = path.open("rb").read(2)
-        if begin in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04"):
-            raise WeightsError(
-                f"{path} is a pickle under the name of a safetensors file; it is not opened. Save it as safetensors"
-            )
         return safe_open(path, framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:
+        # Only now, for a header's length may well begin with the same two bytes.
+        if is_pickle(path):
+            raise WeightsError(
+                f"{path} is a pickle under the name of a safetensors file; it is not opened. Save it as safetensors"
+            ) from None
         raise WeightsError(
             f"{path} is no whole safetensors file ({error}); it has {path.stat().st_size:,} bytes. Fetch it again"
         ) from error
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file begins as PyTorch's own do: as a zip, or as a bare pickle."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def as_dtype(name: str | None) -> torch.dtype | None:

@@ -107,7 +107,7 @@ MODERN |= {"hidden_size": 18, "num_hidden_layers": 7, "local_attention": 6}
 
 
 def modern(**more):
-    return MODERNBERT.read(Options(MODERN | more, "here"))
+    return MODERNBERT.read(Options(MODERN | more, "here", defaults=MODERNBERT.defaults))
 
 
 def test_modernberts_layers():
@@ -131,13 +131,14 @@ def test_modernberts_layers():
 
 
 def test_modernberts_layers_must_be_known():
-    for wrong in (["full_attention"] * 6, ["full_attention"] * 6 + ["other"]):
-        with pytest.raises(WeightsError, match="must name full_attention or sliding_attention for each of 7 layers"):
-            modern(layer_types=wrong)
+    with pytest.raises(WeightsError, match="layer_types has 6 entries and num_hidden_layers is 7"):
+        modern(layer_types=["full_attention"] * 6)
+    with pytest.raises(WeightsError, match="layer_types has 'other'; supported: sliding_attention, full_attention"):
+        modern(layer_types=["full_attention"] * 6 + ["other"])
 
 
 def test_a_model_of_ours_goes_out_as_bert_and_what_stands_in_the_way_is_named():
-    model = BERT_WITHOUT_HEAD.read(Options(FIELDS, "here"))
+    model = BERT_WITHOUT_HEAD.read(Options(FIELDS, "here", defaults=BERT_WITHOUT_HEAD.defaults))
     ours = replace(model, embedding_dropout=0.1, blocks=(replace(model.blocks[0], dropout=0.2),))
     assert express(named("my own", ours)).fields["architectures"] == ["BertModel"]
     masked = replace(ours, head=TransformedHead(norm=LayerNorm(eps=1e-12)))
@@ -153,7 +154,7 @@ def test_a_model_of_ours_goes_out_as_bert_and_what_stands_in_the_way_is_named():
 
 def test_published_numbers_of_parameters():
     def count(family, **fields):
-        return sum(parameters(family.read(Options(fields, "here"))).values())
+        return sum(parameters(family.read(Options(fields, "here", defaults=family.defaults))).values())
 
     pooler = 768 * 768 + 768
     assert count(BERT) == 109_514_298 and count(BERT_WITHOUT_HEAD) + pooler == 109_482_240

@@ -28,6 +28,7 @@ from oneblock.weights.families.t5 import T5
 from oneblock.weights.families.t5_encoder import T5_ENCODER
 from oneblock.weights.families.vit import DINOV2, DINOV2_CLASSIFIER, VIT, VIT_CLASSIFIER
 from oneblock.weights.family import Family
+from oneblock.weights.options import Options
 
 FAMILIES: tuple[Family, ...] = (
     LLAMA,
@@ -70,7 +71,7 @@ def family_of(fields: Mapping[str, Any], where: str) -> Family:
     if not named:
         what = "has no model_type" if model_type is None else f"names model_type={model_type!r}, which is not supported"
         raise WeightsError(f"{where} {what}; supported: {', '.join(supported())}")
-    given = fields.get("architectures") or []
+    given = Options(fields, where).list_of("architectures", str)
     for family in named:
         if not family.architectures or not given or set(given) & set(family.architectures):
             return family

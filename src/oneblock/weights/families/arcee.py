@@ -8,7 +8,7 @@ from oneblock.config.block import Block
 from oneblock.config.decoder import Decoder
 from oneblock.config.feedforward import Dense
 from oneblock.weights.families import llama_like as like
-from oneblock.weights.families.common import ACTIVATIONS, read_rope, write_rope
+from oneblock.weights.families.common import ACTIVATIONS, write_rope
 from oneblock.weights.family import Family
 from oneblock.weights.options import Options
 
@@ -21,9 +21,7 @@ def read(options: Options) -> Decoder:
         bias=options["mlp_bias"],
     )
     block = Block(norm=like.rms(options), attention=like.attention(options), feed_forward=feed_forward)
-    return like.decoder(
-        options, [block], position=read_rope(options, 10_000.0, context=options["max_position_embeddings"])
-    )
+    return like.decoder(options, block)
 
 
 def write(model: Decoder) -> dict[str, Any]:

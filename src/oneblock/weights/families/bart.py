@@ -33,7 +33,7 @@ def read_bart(options: Options) -> EncoderDecoder:
     options.must("add_final_layer_norm", False)
     options.must("add_bias_logits", False)
     options.must("static_position_embeddings", False)
-    vocabulary = options.get("vocab_size", 50265)
+    vocabulary = options["vocab_size"]
     return _read(options, Learned(), LayerNorm(), vocabulary, vocabulary, shared=True)
 
 
@@ -44,14 +44,14 @@ def read_marian(options: Options) -> EncoderDecoder:
     options.must("add_final_layer_norm", False)
     options.must("add_bias_logits", False)
     options.must("static_position_embeddings", True)
-    vocabulary = options.get("vocab_size", 58101)
+    vocabulary = options["vocab_size"]
     return _read(
         options,
         Sinusoidal(layout="concatenated"),
         NoNorm(),
         vocabulary,
         options.get("decoder_vocab_size", None) or vocabulary,
-        shared=options.get("share_encoder_decoder_embeddings", True),
+        shared=options["share_encoder_decoder_embeddings"],
     )
 
 
@@ -63,8 +63,8 @@ def _read(
     options.ignore("force_bos_token_to_be_generated", "share_encoder_decoder_embeddings", "is_encoder_decoder")
     stacks = {
         side: Stack(
-            context=options.get("max_position_embeddings", 1024),
-            num_layers=options.get(f"{side}_layers", 12),
+            context=options["max_position_embeddings"],
+            num_layers=options[f"{side}_layers"],
             blocks=(_block(options, side),),
             position=position,
             embedding_norm=norm,
@@ -74,10 +74,10 @@ def _read(
     return EncoderDecoder(
         source_vocab=source_vocab,
         target_vocab=target_vocab,
-        width=options.get("d_model", 1024),
+        width=options["d_model"],
         shared_embedding=shared,
-        embedding_scale=options.get("scale_embedding", False),
-        tied=options.get("tie_word_embeddings", True),
+        embedding_scale=options["scale_embedding"],
+        tied=options["tie_word_embeddings"],
         # A model saved without its head has no such bias.
         head_bias=options.names is None or BIAS in options.names,
         encoder=stacks["encoder"],
@@ -86,14 +86,14 @@ def _read(
 
 
 def _block(options: Options, side: str) -> Block:
-    attention = Attention(num_heads=options.get(f"{side}_attention_heads", 16), bias=True, output_bias=True)
+    attention = Attention(num_heads=options[f"{side}_attention_heads"], bias=True, output_bias=True)
     return Block(
         steps=("attention", "cross_attention", "feed_forward") if side == "decoder" else ("attention", "feed_forward"),
         attention=attention,
-        cross_attention=attention,
+        cross_attention=attention if side == "decoder" else Attention(),
         feed_forward=Dense(
-            activation=options.one_of("activation_function", ACTIVATIONS, "gelu"),
-            hidden=options.get(f"{side}_ffn_dim", 4096),
+            activation=options.one_of("activation_function", ACTIVATIONS),
+            hidden=options[f"{side}_ffn_dim"],
             bias=True,
         ),
         placement="post",
@@ -160,10 +160,23 @@ TWO_TABLES = row(
 )
 ONE_TABLE = row("encoder.embedding.weight", TABLE)
 
+DEFAULTS: dict[str, Any] = {
+    "vocab_size": 50265,
+    "max_position_embeddings": 1024,
+    **{f"{side}_layers": 12 for side in SIDES},
+    **{f"{side}_ffn_dim": 4096 for side in SIDES},
+    **{f"{side}_attention_heads": 16 for side in SIDES},
+    "activation_function": "gelu",
+    "d_model": 1024,
+    "scale_embedding": False,
+    "tie_word_embeddings": True,
+}
+
 BART = Family(
     name="bart",
     model_type="bart",
     architectures=("BartForConditionalGeneration", "BartModel"),
+    defaults=DEFAULTS,
     read=read_bart,
     write=write,
     prefix="model.",
@@ -177,6 +190,7 @@ MARIAN = Family(
     name="marian",
     model_type="marian",
     architectures=("MarianMTModel", "MarianModel"),
+    defaults=DEFAULTS | {"vocab_size": 58101, "share_encoder_decoder_embeddings": True},
     read=read_marian,
     write=write_marian,
     prefix="model.",

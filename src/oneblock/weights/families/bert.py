@@ -23,9 +23,9 @@ def read(options: Options) -> Encoder:
 
 def read_masked(options: Options) -> Encoder:
     """Their configuration as ours, with the head that tells hidden tokens."""
-    norm = LayerNorm(eps=options.get("layer_norm_eps", 1e-12))
-    activation = options.one_of("hidden_act", ACTIVATIONS, "gelu")
-    tied = options.get("tie_word_embeddings", True)
+    norm = LayerNorm(eps=options["layer_norm_eps"])
+    activation = options.one_of("hidden_act", ACTIVATIONS)
+    tied = options["tie_word_embeddings"]
     return _read(options, TransformedHead(activation=activation, norm=norm, tied=tied))
 
 
@@ -36,13 +36,13 @@ def _read(options: Options, head: Head) -> Encoder:
     options.ignore("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "tie_word_embeddings")
     options.ignore("pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head")
     options.ignore("pooler_type", "directionality")
-    norm = LayerNorm(eps=options.get("layer_norm_eps", 1e-12))
+    norm = LayerNorm(eps=options["layer_norm_eps"])
     return Encoder(
-        vocab_size=options.get("vocab_size", 30522),
-        context=options.get("max_position_embeddings", 512),
-        num_layers=options.get("num_hidden_layers", 12),
-        width=options.get("hidden_size", 768),
-        num_segments=options.get("type_vocab_size", 2),
+        vocab_size=options["vocab_size"],
+        context=options["max_position_embeddings"],
+        num_layers=options["num_hidden_layers"],
+        width=options["hidden_size"],
+        num_segments=options["type_vocab_size"],
         position=Learned(),
         embedding_norm=norm,
         head=head,
@@ -50,10 +50,10 @@ def _read(options: Options, head: Head) -> Encoder:
             Block(
                 norm=norm,
                 placement="post",
-                attention=Attention(num_heads=options.get("num_attention_heads", 12), bias=True, output_bias=True),
+                attention=Attention(num_heads=options["num_attention_heads"], bias=True, output_bias=True),
                 feed_forward=Dense(
-                    activation=options.one_of("hidden_act", ACTIVATIONS, "gelu"),
-                    hidden=options.get("intermediate_size", 3072),
+                    activation=options.one_of("hidden_act", ACTIVATIONS),
+                    hidden=options["intermediate_size"],
                     bias=True,
                 ),
             ),
@@ -107,6 +107,19 @@ def _rows(prefix: str, gain: str = "weight", bias: str = "bias") -> tuple[Row, .
     )
 
 
+DEFAULTS = {
+    "vocab_size": 30522,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+    "tie_word_embeddings": True,
+}
+
 # What tells whether one text follows another; a head's copies of what the embedding and its own bias hold.
 LEFT_ASIDE = ("*embeddings.position_ids", "*pooler.dense.*", "cls.seq_relationship.*")
 HEADLESS = (*LEFT_ASIDE, "cls.predictions.*")
@@ -125,6 +138,7 @@ BERT = Family(
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
     ignored=LEFT_ASIDE,
+    defaults=DEFAULTS,
     kind=Encoder,
 )
 
@@ -137,5 +151,6 @@ BERT_WITHOUT_HEAD = Family(
     rows=_rows(""),
     layouts=(_rows("bert."), _rows("", "gamma", "beta"), _rows("bert.", "gamma", "beta")),
     ignored=HEADLESS,
+    defaults=DEFAULTS,
     kind=Encoder,
 )

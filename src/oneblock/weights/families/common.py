@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from oneblock.config.norm import Norm
@@ -47,61 +47,58 @@ def eps_of(norm: Norm | None, default: float = 1e-5) -> float:
     return float(getattr(norm, "eps", default))
 
 
-def read_rope(options: Options, default_theta: float, *, context: int = 2048) -> Rope:
-    """Rotary positions: `rope_parameters` of transformers 5, or `rope_theta` and `rope_scaling` of transformers 4."""
-    theta = options.get("rope_theta", None)
-    newer, older = options.get("rope_parameters", None), options.get("rope_scaling", None)
-    return rope_of(newer or older or {}, options.where, theta or default_theta, None, context)
+def read_rope(options: Options) -> Rope:
+    """Rotary positions in which all of each head turns."""
+    theta, context = options.positive("rope_theta"), options.count("max_position_embeddings")
+    return rope_of(rope_fields(options), theta, context)
 
 
-def rope_of(fields: Mapping[str, Any], where: str, theta: float, fraction: float | None, context: int) -> Rope:
-    """One object of rotary parameters. `fraction`: of a family whose heads turn in part; None: all of it turns."""
-    if fraction is None and fields.get("partial_rotary_factor", 1.0) not in (None, 1.0):
-        raise WeightsError(
-            f"{where}: partial_rotary_factor={fields['partial_rotary_factor']} is not supported here; supported: 1.0"
-        )
-    kind = fields.get("rope_type", fields.get("type", "default"))
-    if kind not in SCALINGS:
-        raise WeightsError(f"{where}: rope_type={kind!r} is not supported; supported: {', '.join(SCALINGS)}")
-    if kind == "yarn":
-        _check_yarn(fields, where)
-    try:
-        scaling = SCALINGS[kind](fields, context)
-    except KeyError as error:
-        raise WeightsError(f"{where}: rope_type={kind!r} needs {error.args[0]}, which is missing") from error
-    return Rope(
-        theta=float(fields.get("rope_theta") or theta),
-        fraction=1.0 if fraction is None else fraction,
-        scaling=scaling,
+def rope_fields(options: Options) -> Options:
+    """The object of rotary parameters: `rope_parameters` of transformers 5, or `rope_scaling` of transformers 4."""
+    newer, older = options.within("rope_parameters"), options.within("rope_scaling")
+    return newer if newer.fields else older
+
+
+def rope_of(turning: Options, theta: float, context: int, fraction: float | None = None) -> Rope:
+    """One object of rotary parameters as ours; `theta` and `context` where it does not say them itself.
+
+    fraction: of a family whose heads turn in part; None: all of it turns
+    """
+    if fraction is None:
+        turning.must("partial_rotary_factor", 1.0, None)
+    scaling = turning.one_of("rope_type", SCALINGS, turning.get("type", "default"))
+    theta = turning.positive("rope_theta", theta)
+    return Rope(theta=theta, fraction=1.0 if fraction is None else fraction, scaling=scaling(turning, context))
+
+
+def _yarn(turning: Options, context: int) -> YarnScaling:
+    for name, usual in {"attention_factor": None, "mscale": None, "mscale_all_dim": None, "truncate": True}.items():
+        value = turning.get(name, usual)
+        if value not in (usual, None):
+            raise WeightsError(
+                f"{turning.where}: rope_type='yarn' with {name}={value!r} is not supported; supported: without {name}, "
+                "where cos and sin are scaled by 0.1·ln(factor) + 1"
+            )
+    return YarnScaling(
+        factor=turning.positive("factor"),
+        original_context=turning.count("original_max_position_embeddings", context),
+        beta_fast=turning.positive("beta_fast", 32.0),
+        beta_slow=turning.positive("beta_slow", 1.0),
     )
 
 
-SCALINGS: dict[str, Any] = {
-    "default": lambda fields, context: NoScaling(),
-    "linear": lambda fields, context: LinearScaling(factor=float(fields["factor"])),
-    "llama3": lambda fields, context: Llama3Scaling(
-        factor=float(fields["factor"]),
-        low=float(fields["low_freq_factor"]),
-        high=float(fields["high_freq_factor"]),
-        original_context=int(fields["original_max_position_embeddings"]),
+SCALINGS: dict[str, Callable[[Options, int], Scaling]] = {
+    "default": lambda turning, context: NoScaling(),
+    "linear": lambda turning, context: LinearScaling(factor=turning.positive("factor")),
+    "llama3": lambda turning, context: Llama3Scaling(
+        factor=turning.positive("factor"),
+        low=turning.positive("low_freq_factor"),
+        high=turning.positive("high_freq_factor"),
+        original_context=turning.count("original_max_position_embeddings"),
     ),
-    "yarn": lambda fields, context: YarnScaling(
-        factor=float(fields["factor"]),
-        original_context=int(fields.get("original_max_position_embeddings") or context),
-        beta_fast=float(fields.get("beta_fast") or 32.0),
-        beta_slow=float(fields.get("beta_slow") or 1.0),
-    ),
+    "yarn": _yarn,
 }
 """rope_type -> our scaling."""
-
-
-def _check_yarn(fields: Mapping[str, Any], where: str) -> None:
-    for name, usual in {"attention_factor": None, "mscale": None, "mscale_all_dim": None, "truncate": True}.items():
-        if fields.get(name, usual) not in (usual, None):
-            raise WeightsError(
-                f"{where}: rope_type='yarn' with {name}={fields[name]!r} is not supported; supported: without {name}, "
-                "where cos and sin are scaled by 0.1·ln(factor) + 1"
-            )
 
 
 def write_rope(position: Position | None) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from oneblock.config.attention import Attention
 from oneblock.config.diffusion import DDPM
-from oneblock.config.dit import DiT, Sinusoidal2D, dit_block
+from oneblock.config.dit import DiT, dit_block
 from oneblock.config.feedforward import Dense
+from oneblock.config.images import Sinusoidal2D
 from oneblock.config.position import Learned
 from oneblock.weights.family import Family, linear, row
 from oneblock.weights.options import Options
@@ -34,9 +35,9 @@ def read(options: Options) -> DiT:
 
     Where a file holds the table of positions, which is fixed there, it is taken as it is: as learned positions.
     """
-    width = options["hidden_size"]
+    width = options.count("hidden_size")
     block = dit_block(options["num_heads"])
-    hidden = int(width * options["mlp_ratio"])
+    hidden = int(width * options.positive("mlp_ratio"))
     given = options.names is not None and "pos_embed" in options.names
     return DiT(
         channels=options["in_channels"],

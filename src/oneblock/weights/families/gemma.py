@@ -15,7 +15,7 @@ from oneblock.config.decoder import Decoder
 from oneblock.config.feedforward import Gated
 from oneblock.config.position import Rope
 from oneblock.weights.families import llama_like as like
-from oneblock.weights.families.common import ACTIVATIONS, pattern, read_rope, rope_of, rope_parameters, write_rope
+from oneblock.weights.families.common import ACTIVATIONS, rope_of, rope_parameters, write_rope
 from oneblock.weights.families.windows import GLOBAL, LOCAL, layer_types, windows_of
 from oneblock.weights.family import Family, row
 from oneblock.weights.options import Options
@@ -25,14 +25,14 @@ def _blocks(options: Options, every: int, **attention: Any) -> list[Block]:
     """A block for each layer, with a window but for each `every`-th one."""
     options.must("use_bidirectional_attention", False, None)
     options.ignore("hidden_act", "cache_implementation")
-    layers = range(options["num_hidden_layers"])
-    types = options.get("layer_types", None) or layer_types((layer + 1) % every != 0 for layer in layers)
+    layers = range(options.count("num_hidden_layers"))
+    types = options.list_of("layer_types", str) or layer_types((layer + 1) % every != 0 for layer in layers)
     return [
         Block(
             norm=like.rms(options, one_plus=True),
             placement="peri",
             attention=like.attention(
-                options, window=window, scale=float(options["query_pre_attn_scalar"]) ** -0.5, **attention
+                options, window=window, scale=options.positive("query_pre_attn_scalar") ** -0.5, **attention
             ),
             feed_forward=like.gated(options, activation="hidden_activation"),
         )
@@ -65,8 +65,7 @@ def read_1(options: Options) -> Decoder:
     words = ACTIVATIONS | {"gelu": "gelu_tanh"}
     feed_forward = Gated(activation=options.one_of("hidden_act", words), hidden=options["intermediate_size"])
     block = Block(norm=like.rms(options, one_plus=True), attention=like.attention(options), feed_forward=feed_forward)
-    position = read_rope(options, 10_000.0, context=options["max_position_embeddings"])
-    return like.decoder(options, [block], position=position, embedding_scale=True)
+    return like.decoder(options, block, embedding_scale=True)
 
 
 def write_1(model: Decoder) -> dict[str, Any]:
@@ -77,9 +76,7 @@ def write_1(model: Decoder) -> dict[str, Any]:
 def read_2(options: Options) -> Decoder:
     """Gemma 2's configuration as ours."""
     blocks = _blocks(options, 2, soft_cap=options["attn_logit_softcapping"])
-    position = read_rope(options, 10_000.0, context=options["max_position_embeddings"])
-    cap = options["final_logit_softcapping"]
-    return like.decoder(options, pattern(blocks), position=position, embedding_scale=True, logit_soft_cap=cap)
+    return like.decoder(options, *blocks, embedding_scale=True, logit_soft_cap=options["final_logit_softcapping"])
 
 
 def write_2(model: Decoder) -> dict[str, Any]:
@@ -92,7 +89,7 @@ def read_3(options: Options) -> Decoder:
     """Gemma 3's configuration as ours."""
     options.must("attn_logit_softcapping", None)
     turns = _turns(options)
-    every = options.get("_sliding_window_pattern", None) or options["sliding_window_pattern"]
+    every = options.count("_sliding_window_pattern", options.count("sliding_window_pattern"))
     blocks = [
         replace(block, attention=replace(block.attention, position=turns[LOCAL]))
         if block.attention.window is not None
@@ -100,18 +97,16 @@ def read_3(options: Options) -> Decoder:
         for block in _blocks(options, every, qk_norm=like.rms(options, one_plus=True))
     ]
     cap = options["final_logit_softcapping"]
-    return like.decoder(options, pattern(blocks), position=turns[GLOBAL], embedding_scale=True, logit_soft_cap=cap)
+    return like.decoder(options, *blocks, position=turns[GLOBAL], embedding_scale=True, logit_soft_cap=cap)
 
 
 def _turns(options: Options) -> dict[str, Rope]:
     """Rotary positions of both types of layer, in either generation of config.json."""
-    context = options["max_position_embeddings"]
-    both = options.get("rope_parameters", None) or {GLOBAL: options.get("rope_scaling", None)}
-    thetas = {GLOBAL: options["rope_theta"], LOCAL: options["rope_local_base_freq"]}
-    return {
-        kind: rope_of(both.get(kind) or {}, f"{options.where}: {kind}", theta, None, context)
-        for kind, theta in thetas.items()
-    }
+    newer, older = options.within("rope_parameters"), options.within("rope_scaling")
+    turning = {LOCAL: newer.within(LOCAL), GLOBAL: newer.within(GLOBAL) if newer.fields else older}
+    thetas = {LOCAL: options.positive("rope_local_base_freq"), GLOBAL: options.positive("rope_theta")}
+    context = options.count("max_position_embeddings")
+    return {kind: rope_of(turning[kind], thetas[kind], context) for kind in thetas}
 
 
 def write_3(model: Decoder) -> dict[str, Any]:

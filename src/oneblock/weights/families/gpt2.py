@@ -22,24 +22,22 @@ def read(options: Options) -> Decoder:
     options.must("scale_attn_by_inverse_layer_idx", False)
     options.must("add_cross_attention", False)
     options.ignore("reorder_and_upcast_attn", "n_ctx", "resid_pdrop", "embd_pdrop", "attn_pdrop")
-    options.ignore(*(f"summary_{name}" for name in ("type", "use_proj", "activation", "proj_to_labels")))
-    options.ignore("summary_first_dropout")
-    width = options.get("n_embd", 768)
-    norm = LayerNorm(eps=options.get("layer_norm_epsilon", 1e-5))
+    width = options.count("n_embd")
+    norm = LayerNorm(eps=options["layer_norm_epsilon"])
     return Decoder(
-        vocab_size=options.get("vocab_size", 50257),
-        context=options.get("n_positions", 1024),
-        num_layers=options.get("n_layer", 12),
+        vocab_size=options["vocab_size"],
+        context=options["n_positions"],
+        num_layers=options["n_layer"],
         width=width,
         position=Learned(),
-        tied=options.get("tie_word_embeddings", True),
+        tied=options["tie_word_embeddings"],
         blocks=(
             Block(
                 norm=norm,
-                attention=Attention(num_heads=options.get("n_head", 12), bias=True, output_bias=True),
+                attention=Attention(num_heads=options["n_head"], bias=True, output_bias=True),
                 feed_forward=Dense(
-                    activation=options.one_of("activation_function", ACTIVATIONS, "gelu_new"),
-                    hidden=options.get("n_inner", None) or 4 * width,
+                    activation=options.one_of("activation_function", ACTIVATIONS),
+                    hidden=options["n_inner"] or 4 * width,
                     bias=True,
                 ),
             ),
@@ -67,6 +65,17 @@ GPT2 = Family(
     name="gpt2",
     model_type="gpt2",
     architectures=("GPT2LMHeadModel", "GPT2Model"),
+    defaults={
+        "vocab_size": 50257,
+        "n_positions": 1024,
+        "n_embd": 768,
+        "n_layer": 12,
+        "n_head": 12,
+        "n_inner": None,
+        "layer_norm_epsilon": 1e-5,
+        "activation_function": "gelu_new",
+        "tie_word_embeddings": True,
+    },
     read=read,
     write=write,
     prefix="transformer.",

@@ -10,7 +10,7 @@ from oneblock.config.decoder import Decoder
 from oneblock.config.feedforward import Dense
 from oneblock.config.norm import LayerNorm
 from oneblock.config.position import Rope
-from oneblock.weights.families.common import ACTIVATIONS, activation_name, eps_of, rope_of, rope_parameters
+from oneblock.weights.families.common import ACTIVATIONS, activation_name, eps_of, rope_fields, rope_of, rope_parameters
 from oneblock.weights.family import Family, joined, linear, row
 from oneblock.weights.options import Options
 from oneblock.weights.transforms import QKV_OF_EACH_HEAD
@@ -22,19 +22,20 @@ def read(options: Options) -> Decoder:
     """Their configuration as ours."""
     options.ignore("attention_dropout", "hidden_dropout", "classifier_dropout")
     width, heads, context = (
-        options[name] for name in ("hidden_size", "num_attention_heads", "max_position_embeddings")
+        options.count(name) for name in ("hidden_size", "num_attention_heads", "max_position_embeddings")
     )
-    turning = options.get("rope_parameters", None) or options.get("rope_scaling", None) or {}
-    share = turning.get("partial_rotary_factor", options["rotary_pct"])
+    turning = rope_fields(options)
+    share = turning.positive("partial_rotary_factor", options.positive("rotary_pct"))
     # They round down to whole features, and the rotated width is the denominator.
-    fraction = int(width // heads * share) / (width // heads)
+    head_width = max(width // heads, 1)
+    fraction = int(head_width * share) / head_width
     bias = options["attention_bias"]
     return Decoder(
         vocab_size=options["vocab_size"],
         context=context,
         num_layers=options["num_hidden_layers"],
         width=width,
-        position=rope_of(turning, options.where, options["rotary_emb_base"], fraction, context),
+        position=rope_of(turning, options.positive("rotary_emb_base"), context, fraction),
         tied=options["tie_word_embeddings"],
         blocks=(
             Block(

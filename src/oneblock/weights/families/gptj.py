@@ -19,15 +19,13 @@ from oneblock.weights.transforms import QKV
 def read(options: Options) -> Decoder:
     """Their configuration as ours."""
     options.ignore("resid_pdrop", "embd_pdrop", "attn_pdrop", "rotary", "scale_attn_weights", "n_ctx")
-    options.ignore(*(f"summary_{name}" for name in ("type", "use_proj", "activation", "proj_to_labels")))
-    options.ignore("summary_first_dropout")
-    width, heads = options["n_embd"], options["n_head"]
+    width, heads = options.count("n_embd"), options.count("n_head")
     return Decoder(
         vocab_size=options["vocab_size"],
         context=options["n_positions"],
         num_layers=options["n_layer"],
         width=width,
-        position=Rope(style="interleaved", fraction=options["rotary_dim"] / (width // heads)),
+        position=Rope(style="interleaved", fraction=options.count("rotary_dim") / max(width // heads, 1)),
         tied=options["tie_word_embeddings"],
         head_bias=True,
         blocks=(

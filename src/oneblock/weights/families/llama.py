@@ -8,7 +8,7 @@ from typing import Any
 from oneblock.config.block import Block
 from oneblock.config.decoder import Decoder
 from oneblock.weights.families import llama_like as like
-from oneblock.weights.families.common import read_rope, write_rope
+from oneblock.weights.families.common import write_rope
 from oneblock.weights.family import Family
 from oneblock.weights.options import Options
 
@@ -18,9 +18,7 @@ def read(options: Options) -> Decoder:
     options.must("rope_interleaved", False)
     feed_forward = replace(like.gated(options), bias=options["mlp_bias"])
     block = Block(norm=like.rms(options), attention=like.attention(options), feed_forward=feed_forward)
-    return like.decoder(
-        options, [block], position=read_rope(options, 10_000.0, context=options["max_position_embeddings"])
-    )
+    return like.decoder(options, block)
 
 
 def write(model: Decoder) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from oneblock.config.attention import Attention
@@ -10,10 +9,11 @@ from oneblock.config.block import Block
 from oneblock.config.decoder import Decoder
 from oneblock.config.feedforward import Gated
 from oneblock.config.norm import NoNorm, RMSNorm
-from oneblock.weights.families.common import ACTIVATIONS, activation_name, eps_of
+from oneblock.config.position import Position
+from oneblock.weights.families.common import ACTIVATIONS, activation_name, eps_of, pattern, read_rope
 from oneblock.weights.family import Row, joined, linear, row
 from oneblock.weights.options import Options
-from oneblock.weights.transforms import QKV
+from oneblock.weights.transforms import FUSED_ROWS_OF_EACH_EXPERT, QKV
 
 DEFAULTS = {
     "vocab_size": 32000,
@@ -26,14 +26,15 @@ DEFAULTS = {
     "hidden_act": "silu",
     "max_position_embeddings": 2048,
     "rms_norm_eps": 1e-6,
+    "rope_theta": 10_000.0,
     "attention_bias": False,
     "tie_word_embeddings": False,
 }
 """Of Llama's class; a descendant's are these with its own put over them."""
 
 
-def decoder(options: Options, blocks: Sequence[Block], **more: Any) -> Decoder:
-    """The decoder around its blocks."""
+def decoder(options: Options, *blocks: Block, position: Position | None = None, **more: Any) -> Decoder:
+    """The decoder around its blocks: one for all layers, or one for each. `position`: None for rotary ones."""
     options.ignore("attention_dropout")
     return Decoder(
         vocab_size=options["vocab_size"],
@@ -41,7 +42,8 @@ def decoder(options: Options, blocks: Sequence[Block], **more: Any) -> Decoder:
         num_layers=options["num_hidden_layers"],
         width=options["hidden_size"],
         tied=options["tie_word_embeddings"],
-        blocks=tuple(blocks),
+        blocks=pattern(blocks),
+        position=position or read_rope(options),
         **more,
     )
 
@@ -110,6 +112,16 @@ QK_NORM = (
     row("blocks.{i}.attention.q_norm.weight", "model.layers.{i}.self_attn.q_norm.weight"),
     row("blocks.{i}.attention.k_norm.weight", "model.layers.{i}.self_attn.k_norm.weight"),
 )
+ROUTER = row("blocks.{i}.feed_forward.router.weight", "model.layers.{i}.mlp.gate.weight")
+FUSED_EXPERTS = (
+    row(
+        ("blocks.{i}.feed_forward.experts.gate.weight", "blocks.{i}.feed_forward.experts.up.weight"),
+        "model.layers.{i}.mlp.experts.gate_up_proj",
+        FUSED_ROWS_OF_EACH_EXPERT,
+    ),
+    row("blocks.{i}.feed_forward.experts.down.weight", "model.layers.{i}.mlp.experts.down_proj"),
+)
+"""Experts as transformers 5 has them in memory: all of a layer in one tensor, gate before up."""
 PLAIN: tuple[Row, ...] = (*AROUND, *NORMS, *ATTENTION, *FEED_FORWARD)
 
 NAMES: dict[str, Any] = {

@@ -33,7 +33,7 @@ def read(options: Options) -> Decoder:
         )
     options.ignore("num_experts", "num_local_experts", "num_experts_per_tok", "norm_topk_prob", "moe_intermediate_size")
     block = Block(norm=norm, attention=attention, feed_forward=feed_forward)
-    return like.decoder(options, [block], position=Rope(theta=float(options["rope_theta"])))
+    return like.decoder(options, block, position=Rope(theta=options.positive("rope_theta")))
 
 
 MINIMIND = Family(

@@ -7,7 +7,7 @@ from typing import Any
 from oneblock.config.block import Block
 from oneblock.config.decoder import Decoder
 from oneblock.weights.families import llama_like as like
-from oneblock.weights.families.common import read_rope, write_rope
+from oneblock.weights.families.common import write_rope
 from oneblock.weights.family import Family
 from oneblock.weights.options import Options
 
@@ -16,9 +16,7 @@ def read(options: Options) -> Decoder:
     """Their configuration as ours."""
     attention = like.attention(options, window=options["sliding_window"])
     block = Block(norm=like.rms(options), attention=attention, feed_forward=like.gated(options))
-    return like.decoder(
-        options, [block], position=read_rope(options, 10_000.0, context=options["max_position_embeddings"])
-    )
+    return like.decoder(options, block)
 
 
 def write(model: Decoder) -> dict[str, Any]:

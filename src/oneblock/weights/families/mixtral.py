@@ -8,10 +8,10 @@ from oneblock.config.block import Block
 from oneblock.config.decoder import Decoder
 from oneblock.config.feedforward import TopK
 from oneblock.weights.families import llama_like as like
-from oneblock.weights.families.common import read_rope, write_rope
+from oneblock.weights.families.common import write_rope
 from oneblock.weights.family import Family, row
 from oneblock.weights.options import Options
-from oneblock.weights.transforms import FUSED_ROWS_OF_EACH_EXPERT, STACKED
+from oneblock.weights.transforms import STACKED
 
 
 def read(options: Options) -> Decoder:
@@ -22,9 +22,7 @@ def read(options: Options) -> Decoder:
     )
     attention = like.attention(options, window=options["sliding_window"])
     block = Block(norm=like.rms(options), attention=attention, feed_forward=experts)
-    return like.decoder(
-        options, [block], position=read_rope(options, 1_000_000.0, context=options["max_position_embeddings"])
-    )
+    return like.decoder(options, block)
 
 
 def write(model: Decoder) -> dict[str, Any]:
@@ -54,6 +52,7 @@ MIXTRAL = Family(
         "num_key_value_heads": 8,
         "max_position_embeddings": 4096 * 32,
         "rms_norm_eps": 1e-5,
+        "rope_theta": 1_000_000.0,
         "num_local_experts": 8,
         "num_experts_per_tok": 2,
         "sliding_window": None,
@@ -67,17 +66,6 @@ MIXTRAL = Family(
         row("blocks.{i}.feed_forward.experts.down.weight", f"{MOE}.experts.{{e}}.w2.weight", STACKED),
         row("blocks.{i}.feed_forward.experts.up.weight", f"{MOE}.experts.{{e}}.w3.weight", STACKED),
     ),
-    layouts=(
-        (
-            *AROUND_EXPERTS,
-            row("blocks.{i}.feed_forward.router.weight", "model.layers.{i}.mlp.gate.weight"),
-            row(
-                ("blocks.{i}.feed_forward.experts.gate.weight", "blocks.{i}.feed_forward.experts.up.weight"),
-                "model.layers.{i}.mlp.experts.gate_up_proj",
-                FUSED_ROWS_OF_EACH_EXPERT,
-            ),
-            row("blocks.{i}.feed_forward.experts.down.weight", "model.layers.{i}.mlp.experts.down_proj"),
-        ),
-    ),
+    layouts=((*AROUND_EXPERTS, like.ROUTER, *like.FUSED_EXPERTS),),
     **like.NAMES,
 )

@@ -10,15 +10,35 @@ from oneblock.config.encoder import Encoder, Head, NoHead, TransformedHead
 from oneblock.config.feedforward import Gated
 from oneblock.config.norm import LayerNorm, NoNorm
 from oneblock.config.position import NoPosition, Rope
-from oneblock.weights.errors import WeightsError
 from oneblock.weights.families.common import ACTIVATIONS, activation_name, eps_of, rope_of, rope_parameters
+from oneblock.weights.families.windows import GLOBAL, LOCAL, layer_types, windows_of
 from oneblock.weights.family import Family, Row, linear, row
 from oneblock.weights.options import Options
 from oneblock.weights.transforms import FUSED_ROWS
 
-FULL, LOCAL = "full_attention", "sliding_attention"
-THETA = {FULL: 160_000.0, LOCAL: 10_000.0}
-OLDER = {FULL: "global_rope_theta", LOCAL: "local_rope_theta"}
+OLDER = {GLOBAL: "global_rope_theta", LOCAL: "local_rope_theta"}
+"""What transformers 4 called the base of each."""
+DEFAULTS = {
+    "vocab_size": 50368,
+    "hidden_size": 768,
+    "intermediate_size": 1152,
+    "num_hidden_layers": 22,
+    "num_attention_heads": 12,
+    "hidden_activation": "gelu",
+    "max_position_embeddings": 8192,
+    "norm_eps": 1e-5,
+    "norm_bias": False,
+    "attention_bias": False,
+    "mlp_bias": False,
+    "global_attn_every_n_layers": 3,
+    "local_attention": 128,
+    "global_rope_theta": 160_000.0,
+    "local_rope_theta": 10_000.0,
+    "classifier_activation": "gelu",
+    "classifier_bias": False,
+    "decoder_bias": True,
+    "tie_word_embeddings": True,
+}
 
 
 def read(options: Options) -> Encoder:
@@ -29,11 +49,11 @@ def read(options: Options) -> Encoder:
 def read_masked(options: Options) -> Encoder:
     """Their configuration as ours, with the head that tells hidden tokens."""
     head = TransformedHead(
-        activation=options.one_of("classifier_activation", ACTIVATIONS, "gelu"),
+        activation=options.one_of("classifier_activation", ACTIVATIONS),
         norm=_norm(options),
-        dense_bias=options.get("classifier_bias", False),
-        tied=options.get("tie_word_embeddings", True),
-        bias=options.get("decoder_bias", True),
+        dense_bias=options["classifier_bias"],
+        tied=options["tie_word_embeddings"],
+        bias=options["decoder_bias"],
     )
     return _read(options, head)
 
@@ -51,10 +71,10 @@ def _read(options: Options, head: Head) -> Encoder:
     )
     norm = _norm(options)
     return Encoder(
-        vocab_size=options.get("vocab_size", 50368),
-        context=options.get("max_position_embeddings", 8192),
-        num_layers=options.get("num_hidden_layers", 22),
-        width=options.get("hidden_size", 768),
+        vocab_size=options["vocab_size"],
+        context=options["max_position_embeddings"],
+        num_layers=options["num_hidden_layers"],
+        width=options["hidden_size"],
         position=NoPosition(),
         embedding_norm=norm,
         final_norm=norm,
@@ -64,64 +84,54 @@ def _read(options: Options, head: Head) -> Encoder:
 
 
 def _norm(options: Options) -> LayerNorm:
-    return LayerNorm(eps=options.get("norm_eps", 1e-5), bias=options.get("norm_bias", False))
+    return LayerNorm(eps=options["norm_eps"], bias=options["norm_bias"])
 
 
 def _blocks(options: Options, norm: LayerNorm) -> tuple[Block, ...]:
     """A block for each layer: the embedding is normed already when it enters the first attention."""
-    bias, feed_forward = options.get("attention_bias", False), _feed_forward(options)
-    ropes, windows = _ropes(options), {FULL: None, LOCAL: options.get("local_attention", 128) // 2 + 1}
+    bias, feed_forward, ropes = options["attention_bias"], _feed_forward(options), _ropes(options)
+    number, every = options.count("num_hidden_layers"), options.count("global_attn_every_n_layers")
+    types = options.list_of("layer_types", str) or layer_types(layer % every != 0 for layer in range(number))
+    windows = windows_of(types, options.count("local_attention") // 2 + 1, options)
     return tuple(
         Block(
             norm=norm,
             attention=Attention(
-                num_heads=options.get("num_attention_heads", 12),
+                num_heads=options["num_attention_heads"],
                 bias=bias,
                 output_bias=bias,
-                window=windows[kind],
-                position=ropes[kind],
+                window=window,
+                position=ropes[GLOBAL if window is None else LOCAL],
             ),
             feed_forward=feed_forward,
             attention_only=Only(norm=NoNorm()) if layer == 0 else Only(),
         )
-        for layer, kind in enumerate(_kinds(options))
+        for layer, window in enumerate(windows)
     )
 
 
 def _feed_forward(options: Options) -> Gated:
     return Gated(
-        activation=options.one_of("hidden_activation", ACTIVATIONS, "gelu"),
-        hidden=options.get("intermediate_size", 1152),
-        bias=options.get("mlp_bias", False),
+        activation=options.one_of("hidden_activation", ACTIVATIONS),
+        hidden=options["intermediate_size"],
+        bias=options["mlp_bias"],
     )
 
 
-def _kinds(options: Options) -> list[str]:
-    number, every = options.get("num_hidden_layers", 22), options.get("global_attn_every_n_layers", 3)
-    kinds = options.get("layer_types", None) or [LOCAL if layer % every else FULL for layer in range(number)]
-    if len(kinds) != number or not set(kinds) <= {FULL, LOCAL}:
-        raise WeightsError(
-            f"{options.where}: layer_types={kinds!r} must name {FULL} or {LOCAL} for each of {number} layers"
-        )
-    return list(kinds)
-
-
 def _ropes(options: Options) -> dict[str, Rope]:
-    given = options.get("rope_parameters", None) or {}
-    older = {kind: options.get(name, None) for kind, name in OLDER.items()}
-    context = options.get("max_position_embeddings", 8192)
-    return {
-        kind: rope_of(given.get(kind) or {}, options.where, older[kind] or THETA[kind], 1.0, context) for kind in THETA
-    }
+    turning, context = options.within("rope_parameters"), options.count("max_position_embeddings")
+    return {kind: rope_of(turning.within(kind), options.positive(name), context) for kind, name in OLDER.items()}
 
 
 def write(model: Encoder) -> dict[str, Any]:
     """Our configuration as theirs."""
     layers = [model.block(layer) for layer in range(model.num_layers)]
-    kinds = [FULL if block.attention.window is None else LOCAL for block in layers]
+    kinds = layer_types(block.attention.window is not None for block in layers)
     first = layers[0]
     windows = {block.attention.window for block in layers} - {None}
-    ropes: dict[str, Any] = {kind: {"rope_type": "default", "rope_theta": theta} for kind, theta in THETA.items()}
+    ropes: dict[str, Any] = {
+        kind: {"rope_type": "default", "rope_theta": DEFAULTS[name]} for kind, name in OLDER.items()
+    }
     for block, kind in zip(layers, kinds, strict=True):
         position = block.attention.position or model.position
         if isinstance(position, Rope):
@@ -142,7 +152,7 @@ def write(model: Encoder) -> dict[str, Any]:
         "local_attention": 2 * (min(windows) - 1) if windows else 128,  # type: ignore[type-var, operator]
         "layer_types": kinds,
         "rope_parameters": ropes,
-        "global_rope_theta": ropes[FULL]["rope_theta"],
+        "global_rope_theta": ropes[GLOBAL]["rope_theta"],
         "local_rope_theta": ropes[LOCAL]["rope_theta"],
         "classifier_activation": activation_name(head, "gelu"),
         "classifier_bias": head.dense_bias,
@@ -181,6 +191,7 @@ MODERNBERT = Family(
     prefix="model.",
     rows=_rows("model."),
     copies={"decoder.weight": "model.embeddings.tok_embeddings.weight"},
+    defaults=DEFAULTS,
     kind=Encoder,
 )
 
@@ -193,5 +204,6 @@ MODERNBERT_WITHOUT_HEAD = Family(
     rows=_rows(""),
     layouts=(_rows("model."),),
     ignored=("head.*", "decoder.*"),
+    defaults=DEFAULTS,
     kind=Encoder,
 )

@@ -5,24 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from oneblock.config.attention import Attention
 from oneblock.config.block import Block
 from oneblock.config.decoder import Decoder
 from oneblock.weights.families import llama_like as like
-from oneblock.weights.families.common import pattern, read_rope, write_rope
-from oneblock.weights.families.windows import late_windows, window_fields
+from oneblock.weights.families.common import write_rope
+from oneblock.weights.families.windows import window_fields, windowed
 from oneblock.weights.family import Family
 from oneblock.weights.options import Options
 
 
 def read(options: Options) -> Decoder:
     """Their configuration as ours."""
-    attention = replace(like.attention(options), bias=True, output_bias=False)
-    blocks = [
-        Block(norm=like.rms(options), attention=replace(attention, window=window), feed_forward=like.gated(options))
-        for window in late_windows(options)
-    ]
-    position = read_rope(options, 10_000.0, context=options["max_position_embeddings"])
-    return like.decoder(options, pattern(blocks), position=position)
+    return with_attention(options, replace(like.attention(options), bias=True, output_bias=False))
+
+
+def with_attention(options: Options, attention: Attention) -> Decoder:
+    """Their configuration as ours, with this attention in place of theirs."""
+    block = Block(norm=like.rms(options), attention=attention, feed_forward=like.gated(options))
+    return like.decoder(options, *windowed(options, block))
 
 
 def write(model: Decoder) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from oneblock.config.block import Block
 from oneblock.config.decoder import Decoder
 from oneblock.config.feedforward import Gated, TopK
 from oneblock.weights.families import llama_like as like
-from oneblock.weights.families.common import pattern, read_rope, write_rope
+from oneblock.weights.families.common import write_rope
 from oneblock.weights.family import Family, row
 from oneblock.weights.options import Options
-from oneblock.weights.transforms import FUSED_ROWS_OF_EACH_EXPERT, STACKED
+from oneblock.weights.transforms import STACKED
 
 
 def read(options: Options) -> Decoder:
@@ -24,8 +24,8 @@ def read(options: Options) -> Decoder:
         renormalise=options["norm_topk_prob"],
         expert=like.gated(options, hidden="moe_intermediate_size"),
     )
-    dense, step = like.gated(options), options["decoder_sparse_step"]
-    kept_dense = options["mlp_only_layers"] or []
+    dense, step = like.gated(options), options.count("decoder_sparse_step")
+    kept_dense = options.list_of("mlp_only_layers", int)
     given = options["sliding_window"]
     window = given if options["use_sliding_window"] else None
     blocks = [
@@ -34,16 +34,14 @@ def read(options: Options) -> Decoder:
             attention=like.attention(options, qk_norm=norm, window=window),
             feed_forward=dense if layer in kept_dense or (layer + 1) % step else experts,
         )
-        for layer in range(options["num_hidden_layers"])
+        for layer in range(options.count("num_hidden_layers"))
     ]
-    position = read_rope(options, 10_000.0, context=options["max_position_embeddings"])
-    return like.decoder(options, pattern(blocks), position=position)
+    return like.decoder(options, *blocks)
 
 
 def num_experts(options: Options) -> int:
     """How many experts, under either of the two names transformers has had for it."""
-    newer = options.get("num_local_experts", None)
-    return int(newer or options["num_experts"])
+    return options.count("num_local_experts", options.count("num_experts"))
 
 
 def write(model: Decoder) -> dict[str, Any]:
@@ -71,12 +69,7 @@ def write(model: Decoder) -> dict[str, Any]:
     )
 
 
-MLP = "model.layers.{i}.mlp"
-AROUND_EXPERTS = (
-    *like.PLAIN,
-    *like.QK_NORM,
-    row("blocks.{i}.feed_forward.router.weight", f"{MLP}.gate.weight"),
-)
+AROUND_EXPERTS = (*like.PLAIN, *like.QK_NORM, like.ROUTER)
 
 QWEN3_MOE = Family(
     name="qwen3_moe",
@@ -94,7 +87,6 @@ QWEN3_MOE = Family(
         "num_experts_per_tok": 8,
         "moe_intermediate_size": 768,
         "norm_topk_prob": False,
-        "mlp_only_layers": None,
         "decoder_sparse_step": 1,
         "use_sliding_window": False,
         "sliding_window": 4096,
@@ -104,20 +96,14 @@ QWEN3_MOE = Family(
     rows=(
         *AROUND_EXPERTS,
         *(
-            row(f"blocks.{{i}}.feed_forward.experts.{part}.weight", f"{MLP}.experts.{{e}}.{part}_proj.weight", STACKED)
+            row(
+                f"blocks.{{i}}.feed_forward.experts.{part}.weight",
+                f"model.layers.{{i}}.mlp.experts.{{e}}.{part}_proj.weight",
+                STACKED,
+            )
             for part in ("gate", "up", "down")
         ),
     ),
-    layouts=(
-        (
-            *AROUND_EXPERTS,
-            row(
-                ("blocks.{i}.feed_forward.experts.gate.weight", "blocks.{i}.feed_forward.experts.up.weight"),
-                f"{MLP}.experts.gate_up_proj",
-                FUSED_ROWS_OF_EACH_EXPERT,
-            ),
-            row("blocks.{i}.feed_forward.experts.down.weight", f"{MLP}.experts.down_proj"),
-        ),
-    ),
+    layouts=((*AROUND_EXPERTS, *like.FUSED_EXPERTS),),
     **like.NAMES,
 )

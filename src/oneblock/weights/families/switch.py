@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from oneblock.config.attention import Attention
 from oneblock.config.block import Block
 from oneblock.config.encoder_decoder import EncoderDecoder
 from oneblock.config.feedforward import Dense, Switch
@@ -42,15 +43,15 @@ def read(options: Options) -> EncoderDecoder:
     options.ignore("dropout_rate", "router_ignore_padding_tokens", "add_router_probs", "output_router_logits")
     options.ignore("feed_forward_proj", "num_sparse_encoder_layers", "num_sparse_decoder_layers", "add_cross_attention")
     tied = options["tie_word_embeddings"]
-    layers = options["num_layers"]
-    numbers = {"encoder": layers, "decoder": options["num_decoder_layers"] or layers}
+    layers = options.count("num_layers")
+    numbers = {"encoder": layers, "decoder": options.count("num_decoder_layers", layers)}
     blocks = {side: _blocks(options, side, number) for side, number in numbers.items()}
     return encoder_decoder(options, blocks, tied=tied, scaled=tied)
 
 
 def _blocks(options: Options, side: str, layers: int) -> tuple[Block, ...]:
-    sparse = options[f"num_sparse_{side}_layers"]
-    step = options.get(f"{side}_sparse_step", layers // sparse if sparse > 0 else layers)
+    sparse = options.count(f"num_sparse_{side}_layers", least=0)
+    step = options.count(f"{side}_sparse_step", layers // sparse if sparse > 0 else layers, least=0)
     attention = attention_of(options)
     dense = Dense(activation=options.one_of("dense_act_fn", ACTIVATIONS), hidden=options["d_ff"])
     experts = Switch(
@@ -67,7 +68,7 @@ def _blocks(options: Options, side: str, layers: int) -> tuple[Block, ...]:
         Block(
             steps=WITH_MEMORY if side == "decoder" else ("attention", "feed_forward"),
             attention=attention,
-            cross_attention=attention,
+            cross_attention=attention if side == "decoder" else Attention(),
             feed_forward=experts if _is_sparse(layer, step) else dense,
             norm=norm_of(options),
         )

@@ -36,8 +36,8 @@ def encoder_decoder(
     options: Options, blocks: dict[str, tuple[Block, ...]], *, tied: bool, scaled: bool
 ) -> EncoderDecoder:
     """What all that is built like T5 has around its blocks."""
-    layers = options["num_layers"]
-    numbers = {"encoder": layers, "decoder": options["num_decoder_layers"] or layers}
+    layers = options.count("num_layers")
+    numbers = {"encoder": layers, "decoder": options.count("num_decoder_layers", layers)}
     position = T5Bias(
         num_buckets=options["relative_attention_num_buckets"],
         max_distance=options["relative_attention_max_distance"],
@@ -77,7 +77,7 @@ def norm_of(options: Options) -> RMSNorm:
 
 def _feed_forward(options: Options) -> Dense | Gated:
     """`feed_forward_proj`, unless the fields that are made of it stand there: those are what its class obeys."""
-    words = options["feed_forward_proj"]
+    words = str(options["feed_forward_proj"])
     gated, _, named = words.rpartition("-")
     kind = Gated if options.get("is_gated_act", gated == "gated") else Dense
     activation = options.one_of("dense_act_fn", ACTIVATIONS, "gelu_new" if words == "gated-gelu" else named)

@@ -49,7 +49,7 @@ def read_dinov2(options: Options) -> Vision:
     """Their configuration as ours, without a head; positions are interpolated for images of other sizes."""
     options.ignore("drop_path_rate", "use_mask_token", "apply_layernorm", "reshape_hidden_states")
     options.ignore("out_features", "out_indices", "stage_names")
-    hidden = int(options["hidden_size"] * options["mlp_ratio"])
+    hidden = int(options.count("hidden_size") * options.positive("mlp_ratio"))
     feed_forward: FeedForward
     if options["use_swiglu_ffn"]:
         options.ignore("hidden_act")
@@ -65,7 +65,7 @@ def classifying(read: Any, head_reads: str) -> Any:
     """`read` with a head for as many classes as the configuration has labels."""
 
     def read_with_head(options: Options) -> Vision:
-        labels = options.get("num_labels", None) or len(options.get("id2label", None) or (0, 1))
+        labels = options.get("num_labels", None) or len(options.within("id2label").fields or (0, 1))
         return replace(read(options), num_classes=labels, head_reads=head_reads)
 
     return read_with_head
@@ -100,8 +100,10 @@ def _vision(options: Options, feed_forward: FeedForward) -> Vision:
 
 def _two(options: Options, name: str) -> tuple[int, int]:
     value = options[name]
-    first, second = value if isinstance(value, list | tuple) else (value, value)
-    return first, second
+    pair = value if isinstance(value, list | tuple) else (value, value)
+    if len(pair) != 2:
+        raise options.wrong(name, "a number, or two of them")
+    return pair[0], pair[1]
 
 
 def _two_thirds(hidden: int) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from oneblock.config.block import Block
 from oneblock.config.decoder import Decoder
 from oneblock.weights.errors import WeightsError
 from oneblock.weights.options import Options
@@ -30,12 +32,13 @@ def windows_of(types: Sequence[str], window: int | None, options: Options) -> li
     return [window if each == LOCAL else None for each in types]
 
 
-def late_windows(options: Options) -> list[int | None]:
-    """The window of each layer in Qwen's words: none, or from the layer `max_window_layers` on, or by `layer_types`."""
-    given, first = options["sliding_window"], options["max_window_layers"]
+def windowed(options: Options, block: Block) -> list[Block]:
+    """The block of each layer; its window in Qwen's words: none, from `max_window_layers` on, or by `layer_types`."""
+    given, first = options["sliding_window"], options.count("max_window_layers", least=0)
     window = given if options["use_sliding_window"] else None
-    late = layer_types(window is not None and layer >= first for layer in range(options["num_hidden_layers"]))
-    return windows_of(options.get("layer_types", None) or late, window, options)
+    late = layer_types(window is not None and layer >= first for layer in range(options.count("num_hidden_layers")))
+    windows = windows_of(options.list_of("layer_types", str) or late, window, options)
+    return [replace(block, attention=replace(block.attention, window=each)) for each in windows]
 
 
 def window_fields(model: Decoder) -> dict[str, Any]:
