@@ -53,6 +53,28 @@ def test_json_is_the_last_line_and_holds_what_json_can(verb, capsys):
     assert verb(run)() == 0 and capsys.readouterr().out == "words\n"
 
 
+def test_of_several_processes_one_says_what_is_wrong(verb, capsys, monkeypatch):
+    wrong = verb(fails(OneblockError("x=3 is wrong")))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, known, said in (
+        ("0", False, "oneblock fake: x=3 is wrong\n"),
+        ("1", True, ""),
+        ("1", False, "oneblock fake (process 1): x=3 is wrong\n"),
+    ):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setattr("oneblock.train.processes.first_says", lambda words, known=known: known and "x=3" in words)
+        assert wrong() == 2
+        assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(("rank", "speaks"), [("0", True), ("1", False)])
+def test_of_several_processes_one_says_what_argparse_says(verb, capsys, monkeypatch, rank, speaks):
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    with pytest.raises(SystemExit) as ended:
+        verb(lambda args: {})("--number", "1")
+    assert ended.value.code == 2 and ("1 is below 2" in capsys.readouterr().err) is speaks
+
+
 @pytest.mark.parametrize(("result", "status"), [({}, 0), ({"found_wrong": False}, 0), ({"found_wrong": True}, 1)])
 def test_status_of_a_result(verb, result, status):
     assert verb(lambda args: result)() == status

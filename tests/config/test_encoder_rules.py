@@ -1,6 +1,8 @@
 """Rules of encoders and encoder-decoders: what does not fit, and how it is said."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -14,8 +16,10 @@ from oneblock.config import (
     EncoderDecoder,
     NoHead,
     NoPosition,
+    Only,
     Stack,
     T5Bias,
+    Vision,
     config_from_dict,
     from_dict,
     override,
@@ -98,10 +102,92 @@ def test_what_does_not_fit_is_said(make, path, rule):
 def test_what_fits():
     assert pair(decoder={"position": T5Bias(num_buckets=5)}).decoder.position.num_buckets == 5
     assert pair(decoder=with_across(num_heads=3, position=NoPosition())).decoder.blocks[0].count("cross_attention") == 1
-    # Options of a step that is not there are not asked.
-    unused = Block(attention=HEADS, cross_attention=Attention(num_heads=7))
-    assert encoder(unused).tied and not encoder(head=NoHead()).tied
+    # A step may be left out of a preset's block, and what it was stands.
+    left_out = Block(steps=("feed_forward",), attention=Attention(num_heads=5))
+    assert encoder(left_out).tied and not encoder(head=NoHead()).tied
+    assert pair(decoder={"blocks": (WRITES, replace(WRITES, steps=READS.steps))}).decoder.blocks[1].attention == HEADS
     assert pair().vocab_size == 13 and pair().context == 5
+
+
+OF_NO_STEP = "is of a cross_attention, which the block has not (steps=attention,feed_forward)"
+
+
+@pytest.mark.parametrize(
+    ("make", "before"),
+    [
+        (encoder, ""),
+        (lambda block: Decoder(vocab_size=11, context=7, width=12, num_layers=1, blocks=(block,)), ""),
+        (lambda block: pair(encoder={"blocks": (block,)}), "encoder."),
+        (lambda block: Vision(channels=1, image_height=8, patch=4, width=12, num_layers=1, blocks=(block,)), ""),
+    ],
+)
+def test_options_of_a_step_that_no_block_can_take_are_refused(make, before):
+    for block, path, value, instead in (
+        (
+            replace(READS, cross_attention=Attention(num_heads=7)),
+            "cross_attention.num_heads",
+            "7",
+            "attention.num_heads",
+        ),
+        (
+            replace(READS, cross_attention_only=Only(dropout=0.5)),
+            "cross_attention_only.dropout",
+            "0.5",
+            "attention_only.",
+        ),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            make(block)
+        said = str(caught.value)
+        assert said.startswith(f"{before}block.{path}={value} {OF_NO_STEP}, and there is no encoder's memory")
+        assert f"; try {instead}" in said
+        assert make(READS) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "says"),
+    [
+        ("encoder-nano", ["block.cross_attention.num_heads=3"], rf"^block\.cross_attention\.num_heads=3 {re.escape(OF_NO_STEP)}"),
+        # As by default: nothing would read it all the same.
+        ("encoder-nano", ["block.cross_attention.num_heads=8"], "steps=attention,feed_forward; try"),
+        ("nano", ["block.steps=attention", "block.feed_forward.ratio=3"], "block.feed_forward.ratio=3 is of a step that is not taken there: steps=attention; try steps=attention,feed_forward"),
+        ("nano", ["model.block.feed_forward_only.dropout=0.5", "block.steps=attention"], "not taken there"),
+        ("nano", ["blocks=2", "blocks.1.steps=attention", "blocks.1.feed_forward=swiglu"], "^blocks.1.feed_forward=swiglu"),
+        ("seq2seq-nano", ["decoder.blocks=2", "decoder.blocks.0.steps=attention", "decoder.blocks.0.cross_attention.num_heads=2"], "^decoder.blocks.0.cross_attention.num_heads=2"),
+        ("seq2seq-nano", ["encoder.block.cross_attention.num_heads=2"], "^encoder.block.cross_attention.num_heads=2"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_nothing_reads_is_refused(name, settings, says):
+    with pytest.raises(ConfigError, match=says):
+        override(preset(name), *settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("nano", ["block.steps=attention"]),
+        ("nano", ["blocks=2", "blocks.1.steps=attention", "block.feed_forward=swiglu"]),
+        ("nano", ["blocks=2", "blocks.1.feed_forward=swiglu", "blocks=1", "width=128"]),
+        ("seq2seq-nano", ["decoder.blocks=2", "decoder.blocks.0.steps=attention,feed_forward"]),
+        ("seq2seq-nano", ["decoder.block.cross_attention.num_heads=2", "encoder.block.feed_forward.ratio=3"]),
+    ],
+)
+def test_settings_that_some_block_reads_are_not(name, settings):
+    assert override(preset(name), *settings) != preset(name)
+
+
+def test_runs_of_older_versions_load_with_what_they_let_stand():
+    for name, place in (("encoder-nano", ()), ("seq2seq-nano", ("encoder",)), ("nano", ())):
+        data = to_dict(preset(name))
+        stack = data["model"]
+        for part in place:
+            stack = stack[part]
+        stack["blocks"][0]["cross_attention"]["num_heads"] = 7
+        assert config_from_dict(json.loads(json.dumps(data))) == preset(name)
+        assert stack["blocks"][0]["cross_attention"]["num_heads"] == 7, "what was given is left as it was"
+    data = to_dict(preset("seq2seq-nano"))
+    data["model"]["decoder"]["blocks"][0]["cross_attention"]["num_heads"] = 2
+    assert config_from_dict(data).model.decoder.blocks[0].cross_attention.num_heads == 2
 
 
 @pytest.mark.parametrize("make", [encoder, pair])

@@ -38,13 +38,15 @@ KEPT = {
         [("attention", "feed_forward"), ("feed_forward",), ("attention", "feed_forward+attention")]
     ),
     ("Block", "shared_norm"): st.just(False),
-    ("Block", "cross_attention"): st.builds(
-        lambda option: replace(option, window=None, position=None), st.deferred(lambda: any_of(c.Attention))
-    ),
+    # Only where a block takes the step: `with_memory` draws them there.
+    ("Block", "cross_attention"): st.just(c.Attention()),
+    ("Block", "cross_attention_only"): st.just(c.Only()),
     ("Attention", "num_heads"): st.sampled_from([6, 8]),
     **{(name, "width"): st.sampled_from([96, 384]) for name in ("Decoder", "Encoder", "EncoderDecoder")},
     **{(name, "num_layers"): st.integers(3, 99) for name in ("Decoder", "Encoder", "Stack")},
-    ("EncoderDecoder", "decoder"): st.deferred(lambda: any_of(c.Stack).map(with_memory)),
+    ("EncoderDecoder", "decoder"): st.deferred(
+        lambda: st.builds(with_memory, any_of(c.Stack), any_of(c.Attention), any_of(c.Only))
+    ),
     ("EncoderDecoder", "shared_embedding"): st.just(False),
     **{(name, "num_experts"): st.integers(4, 9) for name in ("Switch", "GShard", "TopK")},
     **{
@@ -70,9 +72,13 @@ KEPT = {
 }
 
 
-def with_memory(stack):
-    steps = ("attention", "cross_attention", "feed_forward")
-    return replace(stack, blocks=tuple(replace(block, steps=steps) for block in stack.blocks))
+def with_memory(stack, attention, only):
+    across = {
+        "steps": ("attention", "cross_attention", "feed_forward"),
+        "cross_attention": replace(attention, window=None, position=None),
+        "cross_attention_only": only,
+    }
+    return replace(stack, blocks=tuple(replace(block, **across) for block in stack.blocks))
 
 
 @functools.cache

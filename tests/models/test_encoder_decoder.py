@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -213,12 +215,11 @@ def test_deepnorm_is_expressible():
     """α of an encoder and a decoder of 6 layers each, under post-norm (Wang et al. 2022, table)."""
     alphas = 0.81 * (6**4 * 6) ** (1 / 16), (3 * 6) ** 0.25
     assert alphas == pytest.approx((1.417938, 2.059767), abs=1e-6)
-    blocks = [
-        Block(steps=steps, attention=Attention(num_heads=H), cross_attention=Attention(num_heads=H), placement="post",
-              residual=Scaled(skip=alpha))
-        for steps, alpha in zip((("attention", "feed_forward"), WITH_MEMORY), alphas, strict=True)
-    ]  # fmt: skip
-    ours = model(*blocks, encoder={"num_layers": 6}, decoder={"num_layers": 6, "position": Sinusoidal()})
+    reads, writes = (
+        Block(attention=Attention(num_heads=H), placement="post", residual=Scaled(skip=alpha)) for alpha in alphas
+    )
+    writes = replace(writes, steps=WITH_MEMORY, cross_attention=Attention(num_heads=H))
+    ours = model(reads, writes, encoder={"num_layers": 6}, decoder={"num_layers": 6, "position": Sinusoidal()})
     assert ours.encoder.blocks[0].attention_residual.skip.scale == alphas[0]
     assert ours.decoder.blocks[5].cross_attention_residual.skip.scale == alphas[1]
     assert ours(tokens(1, S), tokens(1, T, vocab=U)).isfinite().all()

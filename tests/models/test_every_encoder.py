@@ -95,7 +95,7 @@ def stack(row, *, writes, context):
             **{name: getattr(row["attention"], name) for name in row["attention"].__dataclass_fields__}
             | {"window": row["window"], "position": row["own_position"]}
         ),
-        cross_attention=row["across"],
+        cross_attention=row["across"] if writes else Attention(),
         feed_forward=row["feed_forward"],
         norm=row["norm"],
         placement=row["placement"],

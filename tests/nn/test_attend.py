@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from oneblock.nn.attend import Fused, WrittenOut, as_sums, make_attend
+from oneblock.nn.attend import Fused, WrittenOut, as_sums, for_each_head, make_attend
 from oneblock.nn.context import Mask
 
 B, H, G, T, S, K = 2, 6, 3, 5, 7, 11
@@ -195,6 +195,29 @@ def test_dropout_on_weights_without_renormalising(fused):
     assert out.mean().item() == pytest.approx(1.0, abs=0.05) and out.std() > 0.1
     attend.eval()
     torch.testing.assert_close(attend(q, k, v, ALL, None), torch.ones_like(q))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("training", [False, True])
+def test_a_compiled_step_by_sums_is_not_for_dropout(training, monkeypatch):
+    """Sums drop nothing: a model that is compiled in training mode, without gradients, must not take them."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    taken = []
+    monkeypatch.setattr("oneblock.nn.attend.as_sums", lambda q, *others: taken.append(True) or q)
+    torch.manual_seed(0)
+    q, k, v = torch.zeros(1, 2, 1, 3), torch.zeros(1, 2, 997, 3), torch.ones(1, 2, 997, 3)
+    out = Fused(1.0, 0.5).train(training)(q, k, v, ALL, None)
+    assert bool(taken) is not training
+    assert not training or (out - 1).abs().max() > 1e-4
+    taken.clear()
+    Fused(1.0, 0.0).train(training)(q, k, v, ALL, None)
+    assert taken
+
+
+def test_keys_for_each_head():
+    x = torch.arange(3.0).view(1, 3, 1, 1)
+    assert for_each_head(x, torch.zeros(1, 6, 5, 1)).flatten().tolist() == [0, 0, 1, 1, 2, 2]
+    assert for_each_head(x, torch.zeros(1, 3, 5, 1)) is x
 
 
 def test_which_form_is_taken():

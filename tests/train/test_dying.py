@@ -173,5 +173,5 @@ def test_data_that_one_cannot_read_ends_all(small, tmp_path, monkeypatch):
 
     found = forked(2, work, tmp_path / "forked")
     assert isinstance(found[1], DataError) and "no such text" in str(found[1])
-    assert isinstance(found[0], ProcessError) and str(found[0]) == f"another process stopped: {found[1]}"
+    assert isinstance(found[0], ProcessError) and str(found[0]) == f"process 1 stopped: {found[1]}"
     assert not (tmp_path / "run").exists()

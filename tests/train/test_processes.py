@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
 import oneblock
-from oneblock.train.processes import ProcessError, Processes, joined, own_device
+from oneblock.train import processes
+from oneblock.train.processes import ProcessError, Processes, first_says, joined, own_device
 
 SMALL = (
     "context=8", "width=16", "num_layers=1", "block.attention.num_heads=2", "recipe.compile=off", "recipe.refit=0",
@@ -104,12 +107,45 @@ def test_what_one_cannot_do_stops_all(tmp_path, text):
     for out, settings, words in (
         (tmp_path / "taken", (), "is not empty"),
         (tmp_path / "odd", ("recipe.batch_size=9",), "a batch of 9 cannot be shared by 2 processes"),
+        (tmp_path / "bad", ("block.placement=middle",), "block.placement=middle is not one of the choices"),
     ):
         done = subprocess.run(
             command(2, text, out, "--steps", "3", settings=settings),
             env=environment(), capture_output=True, text=True, timeout=240,
         )  # fmt: skip
-        assert done.returncode != 0 and words in done.stderr and "Traceback" not in done.stderr.split("torch/")[0]
+        assert done.returncode != 0 and "Traceback" not in done.stderr.split("torch/")[0]
+        assert done.stderr.count(words) == 1, "one of the processes says it"
+
+
+@pytest.fixture
+def meeting(monkeypatch):
+    """A store where processes meet, and this one as any of them: `meeting(rank)`."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    monkeypatch.setattr(processes, "PATIENCE", timedelta(seconds=1))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(store.port))
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    yield lambda rank: monkeypatch.setenv("RANK", str(rank))
+    del store
+
+
+def test_what_the_first_says_the_others_need_not(meeting, monkeypatch):
+    meeting(0)
+    assert not first_says("x=3 is wrong") and not first_says("x=4 is wrong"), "the first always speaks"
+    meeting(1)
+    assert first_says("x=4 is wrong") and first_says("the first process stopped: x=4 is wrong") and first_says("x=4")
+    assert not first_says("the disk is full")
+    # Started anew by torchrun, it has said nothing yet.
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert not first_says("x=4 is wrong")
+
+
+def test_where_nobody_can_be_asked_one_speaks(meeting, monkeypatch):
+    meeting(1)
+    monkeypatch.setenv("MASTER_PORT", "1")
+    assert not first_says("x=3 is wrong")
+    monkeypatch.delenv("MASTER_PORT")
+    assert not first_says("x=3 is wrong")
 
 
 def test_alone_nothing_is_asked_of_others():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +43,18 @@ def common_options(parser: argparse.ArgumentParser) -> None:
 def say(*words: object) -> None:
     """Words for a person; stdout stays free for results."""
     print(*words, file=sys.stderr, flush=True)
+
+
+def say_once(who: str, words: str) -> None:
+    """What went wrong: of several processes the first says it, another only what the first does not, with its rank."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from oneblock.train.processes import first_says
+
+        if first_says(words):
+            return
+        rank = os.environ.get("RANK", "0")
+        who = who if rank == "0" else f"{who} (process {rank})"
+    say(f"{who}: {words}")
 
 
 def print_json(result: dict[str, Any]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from oneblock import __version__
-from oneblock.cli.common import Verb, common_options, print_json, say
+from oneblock.cli.common import Verb, common_options, print_json, say, say_once
 from oneblock.config.errors import OneblockError
 
 VERBS = {
@@ -19,6 +21,8 @@ VERBS = {
     "show": "draw a model: dataflow, formula, parameters, FLOPs, cache",
     "compare": "run an experiment: a claim, its variants, a verdict",
     "doctor": "what is wrong with a transformer, and how one knows",
+    "learn": "build a transformer by hand, exercise by exercise",
+    "check": "grade an exercise, and say what is wrong",
     "bench": "measure speed against peers and against this machine's limits",
 }
 """Verb -> summary; each is the `VERB` of a file of its name in this folder."""
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the exit status."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = _parser(next((word for word in arguments if word in VERBS), None))
-    args = parser.parse_args(arguments)
+    args = _parsed(parser, arguments)
     if args.verb is None:
         parser.print_help()
         return 0
@@ -36,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = verb.run(args)
     except OneblockError as error:
-        say(f"oneblock {verb.name}: {error}")
+        say_once(f"oneblock {verb.name}", str(error))
         return 2
     except BrokenPipeError:
         # The reader went away (`| head`): that is no error of ours; keep Python from complaining at exit.
@@ -49,6 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.json and result:
         print_json({key: value for key, value in result.items() if key != "found_wrong"})
     return 1 if result.get("found_wrong") else 0
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    # All processes that torchrun starts are given the same words: what is wrong with them, one of a machine says.
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        return parser.parse_args(arguments)
+    with contextlib.redirect_stderr(io.StringIO()):
+        return parser.parse_args(arguments)
 
 
 def _parser(wanted: str | None) -> argparse.ArgumentParser:

@@ -6,11 +6,12 @@ from oneblock.config.block import Block, Only
 from oneblock.config.config import Config
 from oneblock.config.decoder import Decoder
 from oneblock.config.diffusion import DDPM, RectifiedFlow
-from oneblock.config.dit import DiT, Sinusoidal2D, dit_block
+from oneblock.config.dit import DiT, dit_block
 from oneblock.config.encoder import Encoder, FirstPool, MeanPool, NoHead, TokenHead, TransformedHead
 from oneblock.config.encoder_decoder import EncoderDecoder
 from oneblock.config.errors import ConfigError, OneblockError
 from oneblock.config.feedforward import Dense, Gated, GShard, Switch, TopK
+from oneblock.config.images import Sinusoidal2D
 from oneblock.config.init import FanIn, Normal, Xavier
 from oneblock.config.modulation import AdaLN, AdaLNZero, NoModulation
 from oneblock.config.norm import LayerNorm, NoNorm, PartialRMSNorm, RMSNorm

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from oneblock.config.attention import Attention
 from oneblock.config.errors import ConfigError
+from oneblock.config.experts import Mixture
 from oneblock.config.feedforward import FEED_FORWARDS, Dense, FeedForward
 from oneblock.config.modulation import MODULATIONS, Modulation, NoModulation
 from oneblock.config.norm import NORMS, LayerNorm, Norm
@@ -32,6 +35,26 @@ class Only(Part):
     placement: str | None = choice(None, *PLACEMENTS)
     residual: Residual | None = option(RESIDUALS, None)
     dropout: float | None = share(None)
+
+
+def named_blocks(blocks: Sequence[Block]) -> Iterator[tuple[str, Block]]:
+    """The blocks of a pattern, each under the path by which a person sets its options."""
+    for index, block in enumerate(blocks):
+        yield "block" if len(blocks) == 1 else f"blocks.{index}", block
+
+
+class Chosen(NamedTuple):
+    """What one branch has, whoever said it."""
+
+    norm: Norm
+    placement: str
+    residual: Residual
+    dropout: float
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The places that its norm fills."""
+        return PLACEMENTS[self.placement]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +105,20 @@ class Block(Part):
         """How many branches of that name it has."""
         return sum(name == branch for step in self.branches for name in step)
 
-    def only(self, branch: str) -> Only:
+    @property
+    def mixture(self) -> Mixture | None:
+        """The mixture of experts that it takes, if it takes one."""
+        option = self.feed_forward
+        return option if isinstance(option, Mixture) and self.count("feed_forward") else None
+
+    def only(self, branch: str) -> Chosen:
         """The branch's own choices, filled up with the block's."""
         own: Only = {
             "attention": self.attention_only,
             "cross_attention": self.cross_attention_only,
             "feed_forward": self.feed_forward_only,
         }[branch]
-        return Only(
+        return Chosen(
             norm=own.norm or self.norm,
             placement=own.placement or self.placement,
             residual=own.residual or self.residual,

@@ -27,6 +27,11 @@ LEARNS: dict[type[Model], type[Objective]] = {
 """Kind of model -> what it is trained to say."""
 
 
+def model_of(config: Config | Model) -> Model:
+    """The model of a whole configuration; a model itself."""
+    return config.model if isinstance(config, Config) else config
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config(Part):
     """What to build and how to train it. `name` is the preset it came from."""

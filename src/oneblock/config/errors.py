@@ -9,6 +9,11 @@ class OneblockError(Exception):
     """Bad input: the message says what was given, what is allowed, and what to do. The command exits with 2."""
 
 
+def divisors(number: int, at_most: int = 64) -> list[int]:
+    """What to try where a value must divide a number."""
+    return [n for n in range(1, min(number, at_most) + 1) if number % n == 0]
+
+
 class ConfigError(OneblockError):
     """A configuration that breaks a rule: its path, the value, the rule and the options.
 

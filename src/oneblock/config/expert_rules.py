@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oneblock.config.errors import ConfigError
+from oneblock.config.block import named_blocks
+from oneblock.config.errors import ConfigError, divisors
 from oneblock.config.experts import GShard, Limited, Mixture, TopK, experts_of_each
 
 if TYPE_CHECKING:
@@ -64,10 +65,7 @@ MIXTURE_RULES = (
         "group_size",
         lambda m, context: context % _group(m, context) != 0,
         lambda m, context: f"must divide the {context} tokens of a row",
-        lambda m, context: (
-            *(n for n in range(1, min(context, 512) + 1) if context % n == 0),
-            "none (the whole batch)",
-        ),
+        lambda m, context: (*divisors(context, at_most=512), "none (the whole batch)"),
     ),
     MixtureRule(
         "group_size",
@@ -82,7 +80,7 @@ MIXTURE_RULES = (
         lambda m, context: (
             isinstance(m, Limited)
             and m.capacity is not None
-            and not m.capacity_factor is m.eval_capacity_factor is None
+            and (m.capacity_factor is not None or m.eval_capacity_factor is not None)
         ),
         lambda m, context: "is the number of places itself, and a capacity factor says another",
         lambda m, context: ("none", "capacity_factor=none and eval_capacity_factor=none"),
@@ -94,8 +92,8 @@ MIXTURE_RULES = (
 
 def check_mixture(block: Block, context: int, where: str) -> None:
     """Raise `ConfigError` for the first rule that a block's mixture of experts breaks; `where` is the block's path."""
-    mixture = block.feed_forward
-    if not isinstance(mixture, Mixture) or not block.count("feed_forward"):
+    mixture = block.mixture
+    if mixture is None:
         return
     for rule in MIXTURE_RULES:
         if rule.broken(mixture, context):
@@ -112,10 +110,9 @@ def check_over_processes(config: Config | Model, processes: int, *, sharded: boo
     model: Any = getattr(config, "model", config)
     stacks = {"": model} if hasattr(model, "blocks") else {"encoder.": model.encoder, "decoder.": model.decoder}
     for before, stack in stacks.items() if processes > 1 else ():
-        for index, block in enumerate(stack.blocks):
-            where = f"{before}block" if len(stack.blocks) == 1 else f"{before}blocks.{index}"
-            if isinstance(block.feed_forward, Mixture) and block.count("feed_forward"):
-                _check_shared(block.feed_forward, stack.context, processes, f"{where}.feed_forward", sharded)
+        for where, block in named_blocks(stack.blocks):
+            if block.mixture is not None:
+                _check_shared(block.mixture, stack.context, processes, f"{before}{where}.feed_forward", sharded)
 
 
 def _check_shared(mixture: Mixture, context: int, processes: int, where: str, sharded: bool) -> None:

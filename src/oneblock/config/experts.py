@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 from oneblock.config.dense import DENSE, Dense, Gated
@@ -10,7 +11,7 @@ from oneblock.config.part import Part, choice, count, flag, non_negative, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixture(Part):
+class Mixture(Part, ABC):
     """What every mixture has.
 
     num_experts:      E
@@ -29,9 +30,9 @@ class Mixture(Part):
     dispatch: str = choice("sorted", "sorted", "einsum")
 
     @property
+    @abstractmethod
     def num_chosen(self) -> int:
         """How many experts a token goes to."""
-        raise NotImplementedError
 
     def hidden_width(self, width: int) -> int:
         """F, the inner width of one expert."""
@@ -74,7 +75,8 @@ class Limited(Mixture):
     @property
     def is_limited(self) -> bool:
         """Whether there is any limit, in training or in evaluation."""
-        return not self.capacity is self.capacity_factor is self.eval_capacity_factor is None
+        limits = (self.capacity, self.capacity_factor, self.eval_capacity_factor)
+        return any(limit is not None for limit in limits)
 
 
 @dataclass(frozen=True, kw_only=True)

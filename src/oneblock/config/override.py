@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any, TypeVar
 
+from oneblock.config.block import BRANCHES
 from oneblock.config.config import Config
 from oneblock.config.errors import ConfigError
 from oneblock.config.part import Part, alternatives, field_types
@@ -42,9 +43,31 @@ def override(config: P, *settings: str) -> P:
         except ConfigError as error:
             raise _with_recipe(error, config) from None
     try:
-        return from_dict(type(config), data)
+        made = from_dict(type(config), data)
     except ConfigError as error:
         raise _shortened(error, config) from None
+    for setting in settings:
+        _check_read(getattr(made, "model", made), setting)
+    return made
+
+
+def _check_read(model: Part, setting: str) -> None:
+    """ConfigError where a setting is of a step that none of its blocks takes, so that nothing would read it."""
+    path, _, text = setting.partition("=")
+    names = path.strip().removeprefix("model.").split(".")
+    stack: Any = getattr(model, names[0], None) if names[0] in ("encoder", "decoder") else model
+    match names[1:] if stack is not model else names:
+        case ["block", option, *_]:
+            blocks = stack.blocks
+        case ["blocks", index, option, *_]:
+            blocks = stack.blocks[int(index) : int(index) + 1]
+        case _:
+            return
+    step = option.removesuffix("_only")
+    if step in BRANCHES and blocks and not any(block.count(step) for block in blocks):
+        steps = ",".join(blocks[0].steps)
+        rule = f"is of a step that is not taken there: steps={steps}"
+        raise ConfigError(path.strip(), text.strip(), rule, (f"steps={steps},{step}", "leave it out"))
 
 
 def _with_recipe(error: ConfigError, config: Part) -> ConfigError:

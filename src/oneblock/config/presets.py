@@ -28,7 +28,7 @@ def nano() -> Config:
         attention=Attention(num_heads=4),
         feed_forward=Dense(activation="relu2"),
         norm=RMSNorm(),
-        dropout=0.15,
+        dropout=0.05,
     )
     model = Decoder(
         vocab_size=SHAKESPEARE_CHARACTERS,
@@ -37,7 +37,7 @@ def nano() -> Config:
         num_layers=4,
         blocks=(block,),
         position=Rope(),
-        embedding_dropout=0.15,
+        embedding_dropout=0.05,
     )
     recipe = Recipe(
         minutes=5.0,

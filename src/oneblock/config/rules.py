@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
-from oneblock.config.block import PLACEMENTS
-from oneblock.config.errors import ConfigError
+from oneblock.config.attention import Attention
+from oneblock.config.block import Only, named_blocks
+from oneblock.config.errors import ConfigError, divisors
 from oneblock.config.expert_rules import check_mixture
 from oneblock.config.modulation import NoModulation
 from oneblock.config.position import Learned, NoPosition, Position, Rope, Sinusoidal, T5Bias
 
 if TYPE_CHECKING:
-    from oneblock.config.attention import Attention
     from oneblock.config.block import Block
-    from oneblock.config.dit import DiT, PatchPosition
     from oneblock.config.encoder_decoder import EncoderDecoder
+    from oneblock.config.images import Images, PatchPosition
+    from oneblock.config.part import Part
     from oneblock.config.stack import Stack
-    from oneblock.config.vision import Vision
-
 
 EVEN_BUCKETS = "must be even: half of them are for each side, and here both are seen"
 
@@ -43,10 +43,6 @@ class Rule(NamedTuple):
     options: Callable[[Place, Block], Iterable[object]] = lambda model, block: ()
 
 
-def _divisors(number: int, at_most: int = 64) -> list[int]:
-    return [n for n in range(1, min(number, at_most) + 1) if number % n == 0]
-
-
 def _rotated(model: Place, block: Block) -> tuple[Rope | None, int]:
     position = block.attention.position or model.position
     width = block.attention.width_of_head(model.width)
@@ -61,10 +57,6 @@ def _odd_rotation(model: Place, block: Block) -> bool:
 def _joins(block: Block, name: str) -> tuple[object, ...]:
     only = block.only(name)
     return only.residual, only.norm, only.placement
-
-
-def _placement(block: Block, step: tuple[str, ...]) -> str:
-    return block.only(step[0]).placement or ""
 
 
 def _heads(name: str) -> tuple[Rule, Rule]:
@@ -82,19 +74,44 @@ def _heads(name: str) -> tuple[Rule, Rule]:
                 block.count(name) > 0 and own(block).head_width is None and model.width % own(block).num_heads != 0
             ),
             lambda model, block: f"must divide width={model.width}, or set {name}.head_width",
-            lambda model, block: _divisors(model.width),
+            lambda model, block: divisors(model.width),
         ),
         Rule(
             f"{name}.num_kv_heads",
             lambda model, block: own(block).num_kv_heads,
             lambda model, block: own(block).num_heads % own(block).num_groups != 0,
             lambda model, block: f"must divide num_heads={own(block).num_heads}",
-            lambda model, block: _divisors(own(block).num_heads),
+            lambda model, block: divisors(own(block).num_heads),
         ),
     )
 
 
+def _of_no_memory(name: str, part: type[Part]) -> list[Rule]:
+    """Where no block can take a cross-attention, its options stand as they are by default: a rule for each."""
+    plain = part()
+
+    def rule(field: str) -> Rule:
+        return Rule(
+            f"{name}.{field}",
+            lambda model, block: getattr(getattr(block, name), field),
+            lambda model, block: (
+                not model.has_memory
+                and not block.count("cross_attention")
+                and getattr(getattr(block, name), field) != getattr(plain, field)
+            ),
+            lambda model, block: (
+                f"is of a cross_attention, which the block has not (steps={','.join(block.steps)}), and there is no "
+                "encoder's memory for one to read here"
+            ),
+            lambda model, block: (f"{name.removeprefix('cross_')}.{field}", "the decoder of an encoder_decoder"),
+        )
+
+    return [rule(spec.name) for spec in fields(part)]
+
+
 BLOCK_RULES = (
+    *_of_no_memory("cross_attention", Attention),
+    *_of_no_memory("cross_attention_only", Only),
     *_heads("attention"),
     *_heads("cross_attention"),
     Rule(
@@ -159,7 +176,7 @@ BLOCK_RULES = (
         lambda model, block: block.shared_norm,
         lambda model, block: (
             block.shared_norm
-            and any(len(step) > 1 and "in" not in PLACEMENTS[_placement(block, step)] for step in block.branches)
+            and any(len(step) > 1 and "in" not in block.only(step[0]).places for step in block.branches)
         ),
         lambda model, block: "needs a norm in front, and the placement has none there",
         lambda model, block: ("block.placement=pre", "block.shared_norm=false"),
@@ -186,7 +203,7 @@ def _odd_buckets(position: object) -> bool:
 
 
 def check_stack(
-    stack: Stack | DiT | Vision,
+    stack: Stack | Images,
     width: int,
     *,
     causal: bool = True,
@@ -215,8 +232,7 @@ def check_stack(
     if isinstance(stack.position, Sinusoidal) and width % 2:
         raise ConfigError("width", width, "must be even for sinusoidal positions", (width + 1,))
     place = Place(width, stack.position, causal, has_memory, has_condition)
-    for index, block in enumerate(stack.blocks):
-        where = "block" if len(stack.blocks) == 1 else f"blocks.{index}"
+    for where, block in named_blocks(stack.blocks):
         for rule in BLOCK_RULES:
             if rule.broken(place, block):
                 path = f"{where}.{rule.path}"

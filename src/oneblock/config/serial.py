@@ -100,8 +100,29 @@ def read_option(table: Mapping[str, Any], value: object) -> Any:
 
 
 def config_from_dict(data: object) -> Config:
-    """A whole configuration from the JSON that lies beside a run's checkpoints."""
-    return from_dict(Config, data)
+    """A whole configuration from the JSON beside a run's checkpoints, also where an older version wrote it."""
+    return from_dict(Config, _without_unread(data))
+
+
+def _without_unread(data: object) -> object:
+    """The same without options of a cross-attention in a model that has no memory: older versions let them stand."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("model"), Mapping):
+        return data
+    model = dict(data["model"])
+    if "blocks" in model:
+        model["blocks"] = _plain_blocks(model["blocks"])
+    elif isinstance(model.get("encoder"), Mapping) and "blocks" in model["encoder"]:
+        model["encoder"] = {**model["encoder"], "blocks": _plain_blocks(model["encoder"]["blocks"])}
+    return {**data, "model": model}
+
+
+def _plain_blocks(blocks: object) -> object:
+    def plain(block: object) -> object:
+        if not isinstance(block, Mapping) or "cross_attention" in str(block.get("steps")):
+            return block
+        return {name: value for name, value in block.items() if not name.startswith("cross_attention")}
+
+    return [plain(block) for block in blocks] if isinstance(blocks, list) else blocks
 
 
 def diff(a: Part, b: Part) -> dict[str, tuple[Any, Any]]:

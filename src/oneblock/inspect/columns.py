@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from oneblock.config.config import Config, Model
+from oneblock.config.config import Config, Model, model_of
 from oneblock.config.decoder import Decoder
 from oneblock.config.encoder import Encoder, Head, NoHead, TokenHead
 from oneblock.config.encoder_decoder import EncoderDecoder
@@ -42,7 +42,7 @@ class Column(Stack):
 
 def columns(config: Config | Model) -> tuple[Column, ...]:
     """The columns of a model of tokens, in the order in which they run."""
-    model = config.model if isinstance(config, Config) else config
+    model = model_of(config)
     match model:
         case Decoder():
             head = TokenHead(tied=model.tied, bias=model.head_bias)

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from oneblock.config.attention import Attention
-from oneblock.config.block import PLACEMENTS, Block
-from oneblock.config.dit import DiT
+from oneblock.config.block import Block
 from oneblock.config.encoder import Head, NoHead, TransformedHead
 from oneblock.config.experts import Mixture
 from oneblock.config.feedforward import FeedForward
+from oneblock.config.images import Images
 from oneblock.config.modulation import AdaLN, AdaLNZero
 from oneblock.config.norm import LayerNorm, NoNorm, Norm
 from oneblock.config.position import Learned, T5Bias
 from oneblock.config.residual import Scaled
-from oneblock.config.vision import Vision
 from oneblock.inspect import images
 from oneblock.inspect.columns import Column
 from oneblock.inspect.mixtures import dense_cost, mixture_cost
@@ -37,9 +36,9 @@ class Count(NamedTuple):
     of_memory: int = 0
 
 
-def counts_of(model: Column | DiT | Vision) -> Iterator[Count]:
+def counts_of(model: Column | Images) -> Iterator[Count]:
     """Everything that is learned in one column, or in a model of images."""
-    if isinstance(model, DiT | Vision):
+    if isinstance(model, Images):
         for part, learned, in_products, per_image in images.around(model):
             yield Count(part, learned, in_products, per_image=per_image)
         yield Count("norms", _norm(model.final_norm, model.width))
@@ -76,8 +75,7 @@ def _block(block: Block, width: int) -> Iterator[Count]:
         shared = block.shared_norm and len(step) > 1
         for name in step:
             own = block.only(name)
-            places = PLACEMENTS[own.placement or "none"]
-            count = ("out" in places) + ("in" in places and not shared)
+            count = ("out" in own.places) + ("in" in own.places and not shared)
             yield Count("norms", count * _norm(own.norm, width))
             match name:
                 case "attention":
@@ -87,7 +85,7 @@ def _block(block: Block, width: int) -> Iterator[Count]:
                 case _:
                     yield _feed_forward(block.feed_forward, width)
         own = block.only(step[0])
-        count = ("stream" in PLACEMENTS[own.placement or "none"]) + shared
+        count = ("stream" in own.places) + shared
         yield Count("norms", count * _norm(own.norm, width))
         if isinstance(own.residual, Scaled):
             yield Count("residual", {"no": 0, "scalar": 1, "vector": width}[own.residual.learned])

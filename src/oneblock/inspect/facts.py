@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from oneblock.config.block import Block
-from oneblock.config.config import Config, Model
+from oneblock.config.config import Config, Model, model_of
 from oneblock.config.dit import DiT
 from oneblock.config.encoder_decoder import EncoderDecoder
-from oneblock.config.vision import Vision
+from oneblock.config.images import Images
 from oneblock.inspect.columns import columns
 from oneblock.inspect.dataflow import Dataflow, dataflow
 from oneblock.inspect.images import image_words
@@ -43,10 +43,10 @@ class Facts:
 
 def facts(config: Config | Model, context: int | None = None) -> Facts:
     """The facts of a model, FLOPs at `context` tokens (the configuration's, if not given)."""
-    model = config.model if isinstance(config, Config) else config
+    model = model_of(config)
     length, counts = context or model.context, parameters(model)
     total = sum(counts.values())
-    if isinstance(model, DiT | Vision):
+    if isinstance(model, Images):
         layers = f"{model.num_layers} layer{'s' * (model.num_layers > 1)}"
         what, many = ("patch", "patches") if isinstance(model, DiT) else ("token", "tokens")
         return Facts(
@@ -117,7 +117,7 @@ def _parameter_rows(counts: dict[str, int], total: int, active: int, tied: bool)
     return (*rows, *((("a token passes", f"{active:,}", nearly(active)),) if active < total else ()))
 
 
-def _image_rows(model: DiT | Vision, context: int | None) -> Rows:
+def _image_rows(model: Images, context: int | None) -> Rows:
     forward = forward_flops_per_image(model, context)
     rows = {"forward": forward, "training": 3 * forward, "multiply-adds": forward // 2}
     return tuple((words, f"{count:,}", nearly(count)) for words, count in rows.items())

@@ -10,8 +10,9 @@ from torch import nn
 
 from oneblock.config.block import Block as BlockConfig
 from oneblock.config.config import Model
-from oneblock.config.dit import DiT, Sinusoidal2D
+from oneblock.config.dit import DiT
 from oneblock.config.encoder import NoHead, TransformedHead
+from oneblock.config.images import Images, Sinusoidal2D
 from oneblock.config.modulation import AdaLNZero, Modulation, NoModulation
 from oneblock.config.norm import LayerNorm, NoNorm, Norm, PartialRMSNorm, RMSNorm
 from oneblock.config.position import Learned, Sinusoidal
@@ -139,10 +140,10 @@ def _number_parallel_norms(block: Block) -> None:
 
 def formula_text(model: Model) -> str:
     """The whole model, one update to a line: embedding, each block of the pattern with its layers, head."""
-    return "\n".join(map(_text, (model,) if isinstance(model, DiT | Vision) else columns(model)))
+    return "\n".join(map(_text, (model,) if isinstance(model, Images) else columns(model)))
 
 
-def _text(model: Column | DiT | Vision) -> str:
+def _text(model: Column | Images) -> str:
     lines = [f"x = {_embedding(model)}"]
     if isinstance(model, DiT):
         lines.insert(0, f"c = Time(t){' + Class(y)' if model.num_classes else ''}; every α, β, γ = W·SiLU(c) + b")
@@ -154,10 +155,14 @@ def _text(model: Column | DiT | Vision) -> str:
     return "\n".join([*lines, f"{_answer(model)} = {_head(model)}"])
 
 
-def _answer(model: Column | DiT | Vision) -> str:
-    if isinstance(model, Vision):
-        return "vectors" if model.num_classes is None else "logits"
-    return "answer" if isinstance(model, DiT) else model.answer
+def _answer(model: Column | Images) -> str:
+    match model:
+        case Column():
+            return model.answer
+        case Vision():
+            return "vectors" if model.num_classes is None else "logits"
+        case _:
+            return "answer"
 
 
 def _layers(layers: list[int]) -> str:
@@ -169,31 +174,41 @@ def _layers(layers: list[int]) -> str:
     return f"layers {', '.join(map(str, shown))}"
 
 
-def _embedding(model: Column | DiT | Vision) -> str:
-    if isinstance(model, DiT):
-        name = POSITION_NAMES.get(type(model.position))
-        return f"Embedding(patches){f' + {name}(columns, rows)' if name else ''}"
-    if isinstance(model, Vision):
-        name = POSITION_NAMES.get(type(model.position))
-        return f"[class | Embedding(patches)]{f' + {name}(places)' if name else ''}"
+def _embedding(model: Column | Images) -> str:
+    position = POSITION_NAMES.get(type(model.position))
+    match model:
+        case Column():
+            return _token_embedding(model, position)
+        case Vision():
+            return f"[class | Embedding(patches)]{f' + {position}(places)' if position else ''}"
+        case _:
+            return f"Embedding(patches){f' + {position}(columns, rows)' if position else ''}"
+
+
+def _token_embedding(model: Column, position: str | None) -> str:
     text = f"Embedding({model.tokens})"
     text = f"√{model.width}·{text}" if model.embedding_scale else text
     if model.num_segments:
         text += " + Segment(segments)"
-    if type(model.position) in POSITION_NAMES:
-        text += f" + {POSITION_NAMES[type(model.position)]}(positions)"
+    if position:
+        text += f" + {position}(positions)"
     return _normed(model.embedding_norm, text)
 
 
-def _head(model: Column | DiT | Vision) -> str:
-    if isinstance(model, DiT):
-        return f"unpatchify(Head({_normed(model.final_norm, 'x')} ⊙ (1 + γ) + β))"
-    if isinstance(model, Vision):
-        text = _normed(model.final_norm, "x")
-        mean = ", mean of the patches" if model.head_reads == "class_and_mean" else ""
-        return text if model.num_classes is None else f"Head({text} of class{mean})"
-    text = _normed(model.last_norm, "x")
-    head = model.head
+def _head(model: Column | Images) -> str:
+    match model:
+        case Column():
+            return _token_head(model)
+        case Vision():
+            text = _normed(model.final_norm, "x")
+            mean = ", mean of the patches" if model.head_reads == "class_and_mean" else ""
+            return text if model.num_classes is None else f"Head({text} of class{mean})"
+        case _:
+            return f"unpatchify(Head({_normed(model.final_norm, 'x')} ⊙ (1 + γ) + β))"
+
+
+def _token_head(model: Column) -> str:
+    text, head = _normed(model.last_norm, "x"), model.head
     if isinstance(head, NoHead):
         return text
     if isinstance(head, TransformedHead):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oneblock.config.diffusion import DDPM
-from oneblock.config.dit import DiT, Sinusoidal2D
+from oneblock.config.dit import DiT
+from oneblock.config.images import Images, Sinusoidal2D
 from oneblock.config.position import Learned
 from oneblock.config.vision import Vision
 from oneblock.inspect.words import number
@@ -14,11 +15,16 @@ Cost = tuple[str, int, int, int]
 """Part, parameters, and how many of them are weights of products: those each token meets, those each image meets."""
 
 
-def around(model: DiT | Vision) -> Iterator[Cost]:
+def around(model: Images) -> Iterator[Cost]:
     """Everything but blocks and norms."""
-    if isinstance(model, Vision):
-        yield from _around_vision(model)
-        return
+    match model:
+        case DiT():
+            yield from _around_dit(model)
+        case Vision():
+            yield from _around_vision(model)
+
+
+def _around_dit(model: DiT) -> Iterator[Cost]:
     width, pixels = model.width, model.patch**2
     patch, answer = pixels * model.channels * width, width * pixels * model.answer_channels
     yield "embedding", patch + width, patch, 0
@@ -41,7 +47,7 @@ def _around_vision(model: Vision) -> Iterator[Cost]:
         yield "head", head + model.num_classes, 0, head
 
 
-def image_words(model: DiT | Vision) -> str:
+def image_words(model: Images) -> str:
     """C × H × W."""
     return " × ".join(map(str, (model.channels, *model.sides)))
 
@@ -62,14 +68,14 @@ def said(model: DiT) -> str:
             return "velocity"
 
 
-def patch_words(model: DiT | Vision) -> tuple[str, ...]:
+def patch_words(model: Images) -> tuple[str, ...]:
     """How an image becomes tokens."""
     rows, columns = model.grid
     pixels = model.patch**2 * model.channels
     return (f"{rows} × {columns} patches of {model.patch}²", f"{pixels} → {number(model.width)}")
 
 
-def position_words(model: DiT | Vision) -> tuple[str, ...]:
+def position_words(model: Images) -> tuple[str, ...]:
     """The name of what is added to the patches, and its size; empty for none."""
     size = f"{model.context} × {number(model.width)}"
     match model.position:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from oneblock.inspect.dataflow import MEMORY, Dataflow
+from oneblock.inspect.blocks import MEMORY
+from oneblock.inspect.dataflow import Dataflow
 from oneblock.inspect.layout import Label, Line, Metrics, Picture, Rect, lay_out
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass, field
 
-from oneblock.inspect.dataflow import BlockFlow, Box, Dataflow, Row, Step
+from oneblock.inspect.blocks import BlockFlow, Box, Row, Step
+from oneblock.inspect.dataflow import Dataflow
 
 WRAP = 22
 """Characters in a line of a box: two branches beside the main line fit into 80 columns."""

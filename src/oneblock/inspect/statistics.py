@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from oneblock.config.block import Block
-from oneblock.config.config import Config, Model
-from oneblock.config.dit import DiT
+from oneblock.config.config import Config, Model, model_of
 from oneblock.config.errors import OneblockError
-from oneblock.config.experts import Mixture
-from oneblock.config.vision import Vision
+from oneblock.config.images import Images
 from oneblock.inspect.columns import Column, columns
 from oneblock.inspect.counts import Count, counts_of
 from oneblock.inspect.mixtures import capacity_flops
@@ -72,8 +70,8 @@ def flops_per_token(config: Config | Model, context: int | None = None) -> int:
     Of a diffusion transformer: three times the forward pass, since much of it is done once for a whole image. Of an
     encoder-decoder: all that a pair of T source and T target tokens takes, over all its tokens.
     """
-    model = _model(config)
-    if isinstance(model, DiT | Vision):
+    model = model_of(config)
+    if isinstance(model, Images):
         return 3 * forward_flops_per_token(model, context)
     return _over_all_tokens(model, context, _training_cost)
 
@@ -85,13 +83,13 @@ def forward_flops_per_token(config: Config | Model, context: int | None = None) 
     those of the chosen ones. A token of an image has its share of what is done once for the image, and one of a pair
     for an encoder-decoder its share of the pair.
     """
-    model = _model(config)
-    if isinstance(model, DiT | Vision):
+    model = model_of(config)
+    if isinstance(model, Images):
         return round(forward_flops_per_image(model, context) / model.context)
     return _over_all_tokens(model, context, _forward_cost)
 
 
-def forward_flops_per_image(model: DiT | Vision, context: int | None = None) -> int:
+def forward_flops_per_image(model: Images, context: int | None = None) -> int:
     """Forward FLOPs of one image, a multiply-add being two; the "Gflops" of the paper are half of it.
 
     OneblockError for a `context` that is not the number of its patches.
@@ -109,8 +107,8 @@ def cache_bytes_per_token(config: Config | Model, bytes_per_number: int = 2) -> 
 
     Nothing where nothing is decoded: encoders and images.
     """
-    model = _model(config)
-    if isinstance(model, DiT | Vision):
+    model = model_of(config)
+    if isinstance(model, Images):
         return 0
     kept = sum(
         block.attention.num_groups * block.attention.width_of_head(column.width)
@@ -123,8 +121,8 @@ def cache_bytes_per_token(config: Config | Model, bytes_per_number: int = 2) -> 
 
 def memory_bytes_per_token(config: Config | Model, bytes_per_number: int = 2) -> int:
     """Bytes of a memory's keys and values that decoding keeps for a source token: the same over cross-attentions."""
-    model = _model(config)
-    if isinstance(model, DiT | Vision):
+    model = model_of(config)
+    if isinstance(model, Images):
         return 0
     kept = sum(
         block.cross_attention.num_groups * block.cross_attention.width_of_head(column.width)
@@ -134,13 +132,9 @@ def memory_bytes_per_token(config: Config | Model, bytes_per_number: int = 2) ->
     return 2 * bytes_per_number * kept
 
 
-def _model(config: Config | Model) -> Model:
-    return config.model if isinstance(config, Config) else config
-
-
 def _all_counts(config: Config | Model) -> Iterator[Count]:
-    model = _model(config)
-    for part in (model,) if isinstance(model, DiT | Vision) else columns(model):
+    model = model_of(config)
+    for part in (model,) if isinstance(model, Images) else columns(model):
         yield from counts_of(part)
 
 
@@ -170,13 +164,13 @@ def _forward_cost(column: Column, length: int, memory: int) -> Cost:
     return Cost(2 * products + others, 2 * sum(count.of_memory for count in counts))
 
 
-def _with(model: Column | DiT | Vision, branch: str) -> Iterator[Block]:
+def _with(model: Column | Images, branch: str) -> Iterator[Block]:
     """The block of every branch of that name, once for each."""
     for block in map(model.block, range(model.num_layers)):
         yield from (block for step in block.branches for name in step if name == branch)
 
 
-def _score_flops(model: Column | DiT | Vision, context: int | None, memory: int = 0) -> int:
+def _score_flops(model: Column | Images, context: int | None, memory: int = 0) -> int:
     """q·k and weights·v: 4·H·K for each key in sight, over all attentions."""
     length, total = context or model.context, 0
     for block in _with(model, "attention"):
@@ -189,14 +183,12 @@ def _score_flops(model: Column | DiT | Vision, context: int | None, memory: int 
     return total
 
 
-def _capacity_flops(model: Column | DiT | Vision, context: int | None, *, training: bool) -> int:
+def _capacity_flops(model: Column | Images, context: int | None, *, training: bool) -> int:
     """What the experts' capacity changes."""
     return sum(
-        capacity_flops(block.feed_forward, model.width, context or model.context, training=training)
-        for block in map(model.block, range(model.num_layers))
-        for step in block.branches
-        for name in step
-        if name == "feed_forward" and isinstance(block.feed_forward, Mixture)
+        capacity_flops(block.mixture, model.width, context or model.context, training=training)
+        for block in _with(model, "feed_forward")
+        if block.mixture is not None
     )
 
 

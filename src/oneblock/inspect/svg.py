@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from oneblock.config.config import Config, Model
@@ -53,6 +54,26 @@ def svg(config: Config | Model, context: int | None = None) -> str:
             "</g>",
             f'<g transform="translate({2 * MARGIN + picture.width:.1f} {HEADER + MARGIN / 2:.1f})">',
             *card,
+            "</g>",
+            "</svg>",
+        ]
+    )
+
+
+def picture_svg(picture: Picture, words: str, over: Sequence[str] = ()) -> str:
+    """A picture in `PIXELS` alone as one `<svg>`, told in `words`; `over`: SVG in its coordinates, drawn on top."""
+    width, height = picture.width + 2 * MARGIN, picture.height + 2 * MARGIN
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+            f'width="{width:.0f}" height="{height:.0f}" role="img" '
+            f'font-family="{_SANS}" font-size="13" fill="{_INK}" '
+            f'style="max-width:100%;height:auto">',
+            f"<title>{escape(words)}</title>",
+            f'<rect class="paper" width="{width:.0f}" height="{height:.0f}" rx="8" fill="{_PAPER}"/>',
+            f'<g transform="translate({MARGIN:.1f} {MARGIN:.1f})">',
+            *_drawing(picture),
+            *over,
             "</g>",
             "</svg>",
         ]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from oneblock.config.config import Config, Model
+from oneblock.config.config import Config, Model, model_of
 from oneblock.config.decoder import Decoder as DecoderConfig
 from oneblock.config.dit import DiT as DiTConfig
 from oneblock.config.encoder import Encoder as EncoderConfig
@@ -34,7 +34,7 @@ def build(config: Config | Model, *, seed: int | None = None, fused: bool = True
     seed: draws the weights from that seed and leaves torch's generator as it was; None: from torch's generator.
     fused: attention by the machine's fused kernels where they can express it; False writes it out everywhere.
     """
-    model = config.model if isinstance(config, Config) else config
+    model = model_of(config)
     make = MODELS[type(model)]
     if seed is None:
         return make(model, fused=fused)

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from oneblock.config.diffusion import RectifiedFlow
 from oneblock.config.dit import DiT as DiTConfig
 from oneblock.config.init import Xavier
-from oneblock.config.position import NoPosition
 from oneblock.models.diffusion import make_process
-from oneblock.nn.block import make_block
+from oneblock.models.images import check_images, draw_table, image_blocks, patch_embedding
 from oneblock.nn.condition import ClassEmbedding, Condition, NoClasses, TimeEmbedding
 from oneblock.nn.context import Context
 from oneblock.nn.init import initialise
@@ -20,8 +19,6 @@ from oneblock.nn.norm import make_norm
 from oneblock.nn.patches import patch_position, patchify, unpatchify
 from oneblock.nn.position import Learned
 from oneblock.nn.record import Record
-
-TABLE_STD = 0.02
 
 
 class DiT(nn.Module):
@@ -36,8 +33,7 @@ class DiT(nn.Module):
         self.config, self.process = config, make_process(config.process)
         self.patch, self.grid = config.patch, config.grid
         self.shape = (config.channels, *config.sides)
-        pixels = config.patch**2
-        self.embedding = Linear(pixels * config.channels, config.width)
+        self.embedding = patch_embedding(config)
         self.position = patch_position(config.position, config.grid, config.width)
         scale = config.process.time_scale if isinstance(config.process, RectifiedFlow) else 1.0
         time = TimeEmbedding(config.time_width, config.width, scale)
@@ -45,16 +41,10 @@ class DiT(nn.Module):
             self.condition = Condition(time, NoClasses())
         else:
             self.condition = Condition(time, ClassEmbedding(config.num_classes, config.width, config.class_dropout))
-        self.blocks = nn.ModuleList()
-        slot = 0
-        for layer in range(config.num_layers):
-            option = config.block(layer)
-            # The model's positions stand in the patches: an attention has its own, or none.
-            self.blocks.append(make_block(option, config.width, position=NoPosition(), first_slot=slot, fused=fused))
-            slot += option.num_attentions
+        self.blocks = image_blocks(config, fused=fused)
         self.norm = make_norm(config.final_norm, config.width)
         self.modulation = AdaLN(["head"], config.width, gated=False)
-        self.head = Linear(config.width, pixels * config.answer_channels)
+        self.head = Linear(config.width, config.patch**2 * config.answer_channels)
         self._initialise()
 
     def forward(
@@ -91,11 +81,7 @@ class DiT(nn.Module):
         )
 
     def _check(self, images_BCHW: Tensor, time_B: Tensor, classes_B: Tensor | None) -> None:
-        if images_BCHW.dim() != 4 or tuple(images_BCHW.shape[1:]) != self.shape or not images_BCHW.is_floating_point():
-            wanted = " × ".join(map(str, self.shape))
-            raise ValueError(
-                f"images must be numbers of shape B × {wanted}, got {images_BCHW.dtype} {tuple(images_BCHW.shape)}"
-            )
+        check_images(images_BCHW, self.shape)
         rows = images_BCHW.shape[:1]
         if time_B.shape != rows:
             raise ValueError(f"time must be one number for each of the {rows[0]} images, got {tuple(time_B.shape)}")
@@ -111,5 +97,5 @@ class DiT(nn.Module):
         initialise(self, Xavier(), tied=False)
         for module in (*self.condition.time.children(), self.condition.classes, self.position):
             if isinstance(module, Linear | ClassEmbedding | Learned):
-                module.weight.normal_(0.0, TABLE_STD)
+                draw_table(module.weight)
         self.head.weight.zero_()

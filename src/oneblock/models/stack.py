@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from oneblock.config.images import Images
+from oneblock.config.position import Position
 from oneblock.config.stack import Stack as StackConfig
 from oneblock.models.embedding import Embedding, SharedEmbedding
 from oneblock.nn.block import make_block
@@ -39,24 +41,12 @@ class Stack(nn.Module):
             width=width,
             num_heads=next(iter(option.heads_of_shared_position), 0),
         )
-        self.blocks = nn.ModuleList()
-        self.slots: list[tuple[int, int]] = []
-        memories = 0
-        for layer in range(option.num_layers):
-            block = option.block(layer)
-            self.blocks.append(
-                make_block(
-                    block,
-                    width,
-                    position=option.position,
-                    first_slot=len(self.slots),
-                    first_memory=memories,
-                    fused=fused,
-                )
-            )
-            slot = (block.attention.num_groups, block.attention.width_of_head(width))
-            self.slots += [slot] * block.num_attentions
-            memories += block.count("cross_attention")
+        self.blocks = make_blocks(option, width, position=option.position, fused=fused)
+        self.slots = [
+            (block.attention.num_groups, block.attention.width_of_head(width))
+            for block in map(option.block, range(option.num_layers))
+            for _ in range(block.num_attentions)
+        ]
         self.norm = make_norm(option.last_norm, width)
 
     def stream(
@@ -108,6 +98,15 @@ class Stack(nn.Module):
             memory=memory,
             record=record,
         )
+
+
+def make_blocks(option: StackConfig | Images, width: int, *, position: Position, fused: bool) -> nn.ModuleList:
+    """A block for each layer, with places in a cache of its own. `position`: the scheme that their attentions share."""
+    blocks, slots, memories = nn.ModuleList(), 0, 0
+    for block in map(option.block, range(option.num_layers)):
+        blocks.append(make_block(block, width, position=position, first_slot=slots, first_memory=memories, fused=fused))
+        slots, memories = slots + block.num_attentions, memories + block.count("cross_attention")
+    return blocks
 
 
 def check_tokens(tokens: Tensor, padding: Tensor | None, name: str = "tokens") -> None:

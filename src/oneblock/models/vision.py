@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from oneblock.config.position import NoPosition
 from oneblock.config.vision import Vision as VisionConfig
-from oneblock.nn.block import make_block
+from oneblock.models.images import check_images, draw_table, image_blocks, in_words, patch_embedding
 from oneblock.nn.context import Context
 from oneblock.nn.init import initialise
 from oneblock.nn.linear import Linear
@@ -16,8 +16,6 @@ from oneblock.nn.patches import patchify
 from oneblock.nn.places import NoPlaces, Places
 from oneblock.nn.position import Position
 from oneblock.nn.record import Record
-
-TABLE_STD = 0.02
 
 
 class Vision(nn.Module):
@@ -30,26 +28,20 @@ class Vision(nn.Module):
     def __init__(self, config: VisionConfig, *, fused: bool = True) -> None:
         super().__init__()
         self.config, self.patch = config, config.patch
-        self.channels, self.sides = config.channels, config.sides
+        self.shape = (config.channels, *config.sides)
         self.any_size = config.other_sizes == "bicubic" or isinstance(config.position, NoPosition)
-        self.embedding = Linear(config.patch**2 * config.channels, config.width)
+        self.embedding = patch_embedding(config)
         self.class_token = ClassToken(config.width)
         learned = not isinstance(config.position, NoPosition)
         self.position = Places(config.grid, config.width) if learned else NoPlaces()
         self.nowhere = Position()
-        self.blocks = nn.ModuleList()
-        slot = 0
-        for layer in range(config.num_layers):
-            option = config.block(layer)
-            self.blocks.append(make_block(option, config.width, position=NoPosition(), first_slot=slot, fused=fused))
-            slot += option.num_attentions
+        self.blocks = image_blocks(config, fused=fused)
         self.norm = make_norm(config.final_norm, config.width)
         self.head = nn.Identity() if config.num_classes is None else HEADS[config.head_reads](config)
         initialise(self, config.init, tied=False)
-        with torch.no_grad():
-            for table in (self.class_token, self.position):
-                for weight in table.parameters():
-                    weight.normal_(0.0, TABLE_STD)
+        for table in (self.class_token, self.position):
+            for weight in table.parameters():
+                draw_table(weight)
 
     def forward(self, images_BCHW: Tensor, record: Record | None = None) -> Tensor:
         """Vectors B × (1 + N) × D for images B × C × H × W, or logits B × classes where it has a head.
@@ -70,15 +62,14 @@ class Vision(nn.Module):
         return self.position(self.class_token(self.embedding(patchify(images_BCHW, self.patch))), grid)
 
     def _check(self, images_BCHW: Tensor) -> None:
-        given, wanted = tuple(images_BCHW.shape), " × ".join(map(str, ("B", self.channels, *self.sides)))
-        if len(given) != 4 or given[1] != self.channels or not images_BCHW.is_floating_point():
-            raise ValueError(f"images must be numbers of shape {wanted}, got {images_BCHW.dtype} {given}")
+        check_images(images_BCHW, self.shape, any_size=True)
+        given = tuple(images_BCHW.shape)
         if any(side % self.patch or not side for side in given[2:]):
             raise ValueError(f"images must have sides that are multiples of patch={self.patch}, got {given}")
-        if given[2:] != self.sides and not self.any_size:
+        if given[1:] != self.shape and not self.any_size:
             raise ValueError(
-                f"images must be of shape {wanted}, for which positions were learned, got {given}; resize them, or "
-                "build the model with other_sizes=bicubic"
+                f"images must be of shape {in_words(self.shape)}, for which positions were learned, got {given}; "
+                "resize them, or build the model with other_sizes=bicubic"
             )
 
 

@@ -36,8 +36,7 @@ class WrittenOut(nn.Module):
         self.softmax, self.dropout = Softmax(), make_dropout(dropout)
 
     def forward(self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: Mask, bias: Tensor | None) -> Tensor:
-        repeats = q_BHTK.shape[1] // k_BGSK.shape[1]
-        k_BHSK, v_BHSK = k_BGSK.repeat_interleave(repeats, dim=1), v_BGSK.repeat_interleave(repeats, dim=1)
+        k_BHSK, v_BHSK = for_each_head(k_BGSK, q_BHTK), for_each_head(v_BGSK, q_BHTK)
         scores_BHTS = q_BHTK @ k_BHSK.transpose(-2, -1) * self.scale
         if self.soft_cap is not None:
             scores_BHTS = self.soft_cap * torch.tanh(scores_BHTS / self.soft_cap)
@@ -58,25 +57,23 @@ class Fused(nn.Module):
         self.scale, self.p = scale, dropout
 
     def forward(self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: Mask, bias: Tensor | None) -> Tensor:
-        if mask.triangle and bias is None and not (self.training and self.p):
-            repeats = q_BHTK.shape[1] // k_BGSK.shape[1]
-            if repeats > 1:
-                k_BGSK, v_BGSK = k_BGSK.repeat_interleave(repeats, dim=1), v_BGSK.repeat_interleave(repeats, dim=1)
-            return causal_attention(q_BHTK, k_BGSK, v_BGSK, self.scale)
+        dropped = self.p if self.training else 0.0
+        if mask.triangle and bias is None and not dropped:
+            return causal_attention(q_BHTK, for_each_head(k_BGSK, q_BHTK), for_each_head(v_BGSK, q_BHTK), self.scale)
         added = mask.allowed
         if bias is not None:
             allowed = mask.dense(q_BHTK.shape[2], k_BGSK.shape[2], q_BHTK.device)
             added = bias.to(q_BHTK.dtype)
             if allowed is not None:
                 added = added.masked_fill(~allowed, -torch.inf)
-        if torch.compiler.is_compiling() and _one_query(q_BHTK):
+        if torch.compiler.is_compiling() and _one_query(q_BHTK) and not dropped:
             return as_sums(q_BHTK, k_BGSK, v_BGSK, added, self.scale)
         return F.scaled_dot_product_attention(
             q_BHTK,
             k_BGSK,
             v_BGSK,
             attn_mask=added,
-            dropout_p=self.p if self.training else 0.0,
+            dropout_p=dropped,
             is_causal=mask.triangle and bias is None,
             scale=self.scale,
             enable_gqa=q_BHTK.shape[1] != k_BGSK.shape[1],
@@ -88,15 +85,20 @@ def as_sums(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, added: Tensor | None
 
     added: what is added to the scores, or, boolean, where they stand; broadcastable to B × H × 1 × S.
     """
-    repeats, wide = q_BHTK.shape[1] // k_BGSK.shape[1], torch.promote_types(q_BHTK.dtype, torch.float32)
-    if repeats > 1:
-        k_BGSK, v_BGSK = k_BGSK.repeat_interleave(repeats, dim=1), v_BGSK.repeat_interleave(repeats, dim=1)
-    scores_BHTS = (q_BHTK.to(wide) * k_BGSK.to(wide)).sum(-1).unsqueeze(2) * scale
+    wide = torch.promote_types(q_BHTK.dtype, torch.float32)
+    k_BHSK, v_BHSK = for_each_head(k_BGSK, q_BHTK), for_each_head(v_BGSK, q_BHTK)
+    scores_BHTS = (q_BHTK.to(wide) * k_BHSK.to(wide)).sum(-1).unsqueeze(2) * scale
     if added is not None:
         hidden = added.dtype == torch.bool
         scores_BHTS = scores_BHTS.masked_fill(~added, -torch.inf) if hidden else scores_BHTS + added.to(wide)
     weights_BHTS = scores_BHTS.softmax(-1)
-    return (weights_BHTS.transpose(2, 3) * v_BGSK.to(wide)).sum(2, keepdim=True).to(v_BGSK.dtype)
+    return (weights_BHTS.transpose(2, 3) * v_BHSK.to(wide)).sum(2, keepdim=True).to(v_BHSK.dtype)
+
+
+def for_each_head(x_BGSK: Tensor, q_BHTK: Tensor) -> Tensor:
+    """Keys or values as the query heads read them, B × H × S × K: those of group ⌊i·G/H⌋ for head i."""
+    repeats = q_BHTK.shape[1] // x_BGSK.shape[1]
+    return x_BGSK.repeat_interleave(repeats, dim=1) if repeats > 1 else x_BGSK
 
 
 def _one_query(q_BHTK: Tensor) -> bool:

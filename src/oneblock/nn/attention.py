@@ -25,6 +25,14 @@ class OverHeads(nn.Module):
         return self.norm(x_BHTK.transpose(1, 2).flatten(2)).unflatten(2, (heads, width)).transpose(1, 2)
 
 
+def qk_norms(option: config.Attention, head_width: int) -> tuple[nn.Module, nn.Module]:
+    """The norms on queries and on keys: over each head, or over all heads at once."""
+    if option.qk_norm_over == "head":
+        return make_norm(option.qk_norm, head_width), make_norm(option.qk_norm, head_width)
+    queries, keys = option.num_heads * head_width, option.num_groups * head_width
+    return OverHeads(make_norm(option.qk_norm, queries)), OverHeads(make_norm(option.qk_norm, keys))
+
+
 class Attention(Branch):
     """output(heads), each head softmax(q kᵀ · scale) v over what it may see (Vaswani 2017, section 3.2).
 
@@ -52,10 +60,7 @@ class Attention(Branch):
         self.sizes = [heads * head_width, groups * head_width, groups * head_width]
         self.qkv = Linear(width, sum(self.sizes), bias=option.bias)
         self.output = Linear(heads * head_width, width, bias=option.output_bias)
-        if option.qk_norm_over == "head":
-            self.q_norm, self.k_norm = (make_norm(option.qk_norm, head_width) for _ in "qk")
-        else:
-            self.q_norm, self.k_norm = (OverHeads(make_norm(option.qk_norm, size)) for size in self.sizes[:2])
+        self.q_norm, self.k_norm = qk_norms(option, head_width)
         scale = option.scale or head_width**-0.5
         self.attend = make_attend(scale=scale, soft_cap=option.soft_cap, dropout=option.dropout, fused=fused)
 

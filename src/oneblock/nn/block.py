@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-from oneblock.config.block import PLACEMENTS
 from oneblock.config.block import Block as BlockConfig
 from oneblock.config.modulation import Modulation
 from oneblock.config.norm import Norm
@@ -93,17 +92,15 @@ def assemble(
     steps = []
     for names in option.branches:
         branches: dict[str, Branch] = {}
+        shares = option.shared_norm and len(names) > 1
         for name in names:
             own = option.only(name)
-            assert own.norm is not None and own.placement is not None and own.dropout is not None
-            places = PLACEMENTS[own.placement]
-            norm_in = norm(own.norm, width) if "in" in places and not (option.shared_norm and len(names) > 1) else None
-            norm_out = norm(own.norm, width) if "out" in places else None
+            norm_in = norm(own.norm, width) if "in" in own.places and not shares else None
+            norm_out = norm(own.norm, width) if "out" in own.places else None
             branches[name] = fill(name, norm_in, norm_out, own.dropout)
         own = option.only(names[0])
-        assert own.norm is not None and own.placement is not None and own.residual is not None
-        on_stream = norm(own.norm, width) if "stream" in PLACEMENTS[own.placement] else None
-        shared = norm(own.norm, width) if option.shared_norm and len(names) > 1 else None
+        on_stream = norm(own.norm, width) if "stream" in own.places else None
+        shared = norm(own.norm, width) if shares else None
         steps.append(Step(branches, make_residual(own.residual, width, on_stream), shared))
     return Block(steps, lambda names: modulation(option.modulation, names, width))
 

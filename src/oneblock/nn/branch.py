@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +13,7 @@ from oneblock.nn.dropout import make_dropout
 from oneblock.nn.modulation import PLAIN, Modulated, Unmodulated
 
 
-class Branch(nn.Module):
+class Branch(nn.Module, ABC):
     """contribution = gate ⊙ norm_out(mix(norm_in(x)·(1 + scale) + shift)); what is absent is the identity.
 
     `mix` is what attention, a feed-forward or a mixture of experts does; each is a final subclass.
@@ -23,9 +25,9 @@ class Branch(nn.Module):
         self.norm_out = norm_out or nn.Identity()
         self.drop = make_dropout(dropout)
 
+    @abstractmethod
     def mix(self, x_BTD: Tensor, ctx: Context) -> Tensor:
         """The sublayer itself."""
-        raise NotImplementedError(f"{type(self).__name__} must define mix(x, ctx)")
 
     def forward(self, x_BTD: Tensor, ctx: Context, modulation: Unmodulated | Modulated = PLAIN) -> Tensor:
         x_BTD = modulation.enter(self.norm_in(x_BTD))

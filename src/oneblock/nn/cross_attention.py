@@ -6,11 +6,10 @@ from torch import Tensor, nn
 
 from oneblock.config import attention as config
 from oneblock.nn.attend import make_attend
-from oneblock.nn.attention import OverHeads
+from oneblock.nn.attention import qk_norms
 from oneblock.nn.branch import Branch
 from oneblock.nn.context import Context
 from oneblock.nn.linear import Linear
-from oneblock.nn.norm import make_norm
 
 
 class CrossAttention(Branch):
@@ -35,15 +34,11 @@ class CrossAttention(Branch):
         super().__init__(norm_in, norm_out, dropout)
         heads, groups, head_width = option.num_heads, option.num_groups, option.width_of_head(width)
         self.num_heads, self.num_kv_heads, self.head_width, self.slot = heads, groups, head_width, slot
-        sizes = [heads * head_width, groups * head_width]
-        self.sizes = [sizes[1], sizes[1]]
-        self.query = Linear(width, sizes[0], bias=option.bias)
+        self.sizes = [groups * head_width, groups * head_width]
+        self.query = Linear(width, heads * head_width, bias=option.bias)
         self.key_value = Linear(width, sum(self.sizes), bias=option.bias)
-        self.output = Linear(sizes[0], width, bias=option.output_bias)
-        if option.qk_norm_over == "head":
-            self.q_norm, self.k_norm = (make_norm(option.qk_norm, head_width) for _ in "qk")
-        else:
-            self.q_norm, self.k_norm = (OverHeads(make_norm(option.qk_norm, size)) for size in sizes)
+        self.output = Linear(heads * head_width, width, bias=option.output_bias)
+        self.q_norm, self.k_norm = qk_norms(option, head_width)
         scale = option.scale or head_width**-0.5
         self.attend = make_attend(scale=scale, soft_cap=option.soft_cap, dropout=option.dropout, fused=fused)
 

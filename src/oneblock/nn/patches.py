@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from oneblock.config import position as config
-from oneblock.config.dit import PatchPosition
+from oneblock.config.images import PatchPosition
 from oneblock.nn.context import Context
 from oneblock.nn.position import Learned, Position
 

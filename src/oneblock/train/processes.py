@@ -21,6 +21,10 @@ TIMEOUT = timedelta(minutes=10)
 """So long a process waits for the others; evaluation and compiling are within it."""
 
 
+PATIENCE = timedelta(seconds=10)
+"""So long a process that ends with an error waits for the first one's words."""
+
+
 class ProcessError(OneblockError):
     """The processes cannot work together, or one of them is gone."""
 
@@ -97,9 +101,10 @@ class Processes:
                     made = work()
                 except OneblockError as error:
                     failed = error
-            said = [words for words in self.gather(str(failed) if failed else None) if words]
-            if said:
-                raise failed or ProcessError(f"another process stopped: {said[0]}")
+            said = self.gather(str(failed) if failed else None)
+            for rank, words in enumerate(said):
+                if words:
+                    raise failed or ProcessError(f"process {rank} stopped: {words}")
         return made  # type: ignore[return-value]
 
     def first_does(self, work: Callable[[], Value]) -> Value:
@@ -127,6 +132,26 @@ def started_by_torchrun() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def first_says(words: str) -> bool:
+    """Whether the first process ends with these words too, or with some that hold them; in the first itself False.
+
+    The first leaves its words in the store where `torchrun` lets processes meet, and the others wait there a moment
+    for them: so it is also told what went wrong before the processes were joined, or after they parted.
+    """
+    key = f"oneblock/last words/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    try:
+        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        store = dist.TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=PATIENCE)
+        if os.environ["RANK"] == "0":
+            store.set(key, words)
+            return False
+        first = store.get(key).decode()
+    except (KeyError, RuntimeError):
+        # Nobody is there, or the first has nothing to say.
+        return False
+    return words in first or first in words
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
     """The processes `torchrun` started, for a `with`: gloo on CPUs, NCCL on GPUs; without torchrun, one alone."""
@@ -139,7 +164,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     except (RuntimeError, ValueError) as error:
         raise ProcessError(f"the processes did not find one another: {_line(error)}; start them by torchrun") from error
     try:
-        with _others(only=_GONE):
+        with _others(is_of_others):
             yield Processes(dist.get_rank(), dist.get_world_size(), device)
     except BaseException:
         # NCCL would wait here for processes that are gone; when this one has ended the others are told.
@@ -157,16 +182,21 @@ def own_device(device: torch.device) -> torch.device:
     return device
 
 
+def is_of_others(error: RuntimeError) -> bool:
+    """Whether an error, of a forward or backward pass where others end too, says that another process is gone."""
+    return isinstance(error, dist.DistError) or any(word in str(error).lower() for word in _GONE)
+
+
 _GONE = ("gloo", "nccl", "connection", "peer", "process group", "processgroup", "timed out", "timeout")
-"""Words of the messages with which a collective ends inside a forward or backward pass, where others end too."""
+"""Words of the messages with which a collective ends."""
 
 
 @contextmanager
-def _others(only: tuple[str, ...] = ()) -> Iterator[None]:
+def _others(of_them: Callable[[RuntimeError], bool] = lambda error: True) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if only and not isinstance(error, dist.DistError) and not any(word in str(error).lower() for word in only):
+        if not of_them(error):
             raise
         raise ProcessError(
             f"another process is gone or does not answer ({_line(error)}); see what it said. "

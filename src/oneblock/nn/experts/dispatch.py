@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oneblock.nn.experts.grouped import Rearranged
+from oneblock.nn.experts.grouped import Rearranged, sorting
 from oneblock.nn.experts.groups import Groups
 from oneblock.nn.experts.routing import Routing
 from oneblock.nn.experts.stacked import Experts, FewRows, Places, Rows
@@ -56,8 +56,7 @@ def by_sorting(x_BTD: Tensor, routing: Routing, groups: Groups, num_experts: int
     else:
         # The dropped ones come last.
         experts_M = chosen_NJ.where(kept_NJ, num_experts).flatten()
-        order_M = experts_M.argsort(stable=True)
-        back_M = torch.empty_like(order_M).scatter(0, order_M, torch.arange(order_M.shape[0], device=order_M.device))
+        order_M, back_M = sorting(experts_M)
         counts_E = (experts_M.unsqueeze(1) == torch.arange(num_experts, device=order_M.device)).sum(0)
         sorted_MD = Rearranged.apply(x_ND, order_M, back_M, choices)
         rows = Rows(counts_E, experts_M[order_M].clamp(max=num_experts - 1))

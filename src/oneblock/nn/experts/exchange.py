@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,13 +9,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from oneblock.config.errors import OneblockError
-from oneblock.nn.experts.grouped import Rearranged
+from oneblock.nn.experts.grouped import Rearranged, sorting
 from oneblock.nn.experts.stacked import Experts, Layout, Places, Rows
-
-
-class ExchangeError(OneblockError):
-    """Tokens could not be carried to their experts: another process is gone."""
 
 
 class AllToAll(torch.autograd.Function):
@@ -33,8 +26,7 @@ class AllToAll(torch.autograd.Function):
     ) -> Tensor:
         ctx.sent, ctx.received, ctx.group = sent, received, group
         out_MD = x_MD.new_empty(sum(received), *x_MD.shape[1:])
-        with _others():
-            dist.all_to_all_single(out_MD, x_MD.contiguous(), received, sent, group=group)
+        dist.all_to_all_single(out_MD, x_MD.contiguous(), received, sent, group=group)
         return out_MD
 
     @staticmethod
@@ -73,8 +65,7 @@ class Elsewhere:
         counts_PE = torch.tensor(received, device=x_MD.device)
         number_E = torch.arange(counts_PE.shape[1], device=x_MD.device)
         experts_M = number_E.repeat(len(received)).repeat_interleave(counts_PE.flatten(), output_size=sum(here))
-        order_M = experts_M.argsort(stable=True)
-        back_M = torch.empty_like(order_M).scatter(0, order_M, torch.arange(order_M.shape[0], device=x_MD.device))
+        order_M, back_M = sorting(experts_M)
         rows = Rows(counts_PE.sum(0), experts_M[order_M])
         y_MD = self.own(Rearranged.apply(came_MD, order_M, back_M, 1), Own(rows))
         y_MD = AllToAll.apply(Rearranged.apply(y_MD, back_M, order_M, 1), here, there, self.group)
@@ -109,19 +100,6 @@ def _counts(counts_E: Tensor, group: dist.ProcessGroup) -> tuple[list[list[int]]
     """Rows for each expert of each process, and rows from each process for each expert here: both n × E/n."""
     sent_PE = counts_E.view(group.size(), -1)
     received_PE = torch.empty_like(sent_PE)
-    with _others():
-        dist.all_to_all_single(received_PE, sent_PE, group=group)
+    dist.all_to_all_single(received_PE, sent_PE, group=group)
     sent, received = torch.stack([sent_PE, received_PE]).tolist()
     return sent, received
-
-
-@contextmanager
-def _others() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise ExchangeError(
-            f"another process is gone or does not answer, and some experts with it ({line}); see what it said. "
-            "Go on from the last checkpoint with --resume"
-        ) from error

@@ -83,6 +83,13 @@ def _gradients(ctx: Any, grad_MF: Tensor) -> tuple[Tensor | None, ...]:
 _product.register_autograd(_gradients, setup_context=_save)
 
 
+def sorting(experts_M: Tensor) -> tuple[Tensor, Tensor]:
+    """The permutation that brings each expert's rows together, in the order in which they stood, and its inverse."""
+    order_M = experts_M.argsort(stable=True)
+    places_M = torch.arange(order_M.shape[0], device=order_M.device)
+    return order_M, torch.empty_like(order_M).scatter(0, order_M, places_M)
+
+
 class Rearranged(torch.autograd.Function):
     """x[index // repeats], where `index` is a permutation of each row of x `repeats` times; `back` undoes it.
 

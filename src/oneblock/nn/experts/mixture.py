@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -60,13 +61,13 @@ class Mixture(Branch):
         """Tokens that share places; None: the whole batch."""
         return None
 
+    @abstractmethod
     def route(self, probabilities_GSE: Tensor, real_GS: Tensor | None, ctx: Context) -> Routing:
         """Which experts, what weights, who has a place."""
-        raise NotImplementedError(f"{type(self).__name__} must define route(probabilities, real, ctx)")
 
+    @abstractmethod
     def balance_loss(self, probabilities_GSE: Tensor, routing: Routing, real_GS: Tensor | None) -> Tensor:
         """The load-balancing loss of the mixture's own paper, a scalar, not yet weighted."""
-        raise NotImplementedError(f"{type(self).__name__} must define balance_loss(probabilities, routing, real)")
 
     def _told(self, logits_GSE: Tensor, probabilities_GSE: Tensor, routing: Routing, real_GS: Tensor | None) -> Routed:
         loss = self.auxiliary_weight * self.balance_loss(probabilities_GSE, routing, real_GS)
@@ -90,7 +91,8 @@ class Limited(Mixture):
         self.size, self.places = option.group_size, option.capacity
 
     def group_size(self) -> int | None:
-        return None if self.factors[self.training] is self.places is None else self.size
+        unlimited = self.factors[self.training] is None and self.places is None
+        return None if unlimited else self.size
 
     def capacity(self, tokens: int, real_GS: Tensor | None) -> int | Tensor | None:
         """Places of an expert, at least 1, of the tokens that are no pads: one number, or one for each group."""

@@ -8,7 +8,6 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Placement, Replicate, Shard
 
 from oneblock.config.errors import ConfigError
-from oneblock.config.expert_rules import check_over_processes
 from oneblock.config.experts import experts_of_each
 from oneblock.nn.experts.dispatch import Dispatch
 from oneblock.nn.experts.exchange import Elsewhere
@@ -16,8 +15,6 @@ from oneblock.nn.experts.groups import Groups
 from oneblock.nn.experts.mixture import Mixture
 from oneblock.nn.experts.routing import Routing
 from oneblock.nn.experts.stacked import Experts, StackedLinear
-
-__all__ = ["PLACEMENTS", "check_over_processes", "placements", "shard_experts"]
 
 PLACEMENTS: dict[str, Placement] = {
     "tokens": Shard(0),  # the rows of the batch, and with them the groups: each process feeds its own
