@@ -1,6 +1,9 @@
 """`oneblock convert`: arguments in, one JSON object out."""
 
 import json
+import os
+import shutil
+import signal
 
 import pytest
 import torch
@@ -70,6 +73,32 @@ def test_bad_input_exits_with_2(run, tmp_path, capsys, monkeypatch, arguments, s
     assert (status, said) == (2, None)
     assert says in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_in_the_middle_it_leaves_nothing(run, tmp_path, monkeypatch, number, status):
+    """Twice, as a second one in the middle of tidying up must not break that off."""
+    before = signal.getsignal(number)
+    half, tidy = [], shutil.rmtree
+
+    def stop(folder, files):
+        half.extend(path.name for path in folder.iterdir())
+        os.kill(os.getpid(), number)
+
+    def stop_again(*arguments, **options):
+        if number == signal.SIGTERM:
+            os.kill(os.getpid(), number)
+        tidy(*arguments, **options)
+
+    monkeypatch.setattr("oneblock.runs.convert._write", stop)
+    monkeypatch.setattr("shutil.rmtree", stop_again)
+    try:
+        found = main(["convert", str(run), str(tmp_path / "new" / "hf")])
+    except SystemExit as end:
+        found = end.code
+    assert (found, half) == (status, ["model.safetensors"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+    assert signal.getsignal(number) == before
 
 
 def test_show_takes_what_goes_out_and_what_comes_back(run, tmp_path, capsys):
