@@ -13,7 +13,6 @@ from oneblock.config.config import Config
 from oneblock.config.encoder_decoder import EncoderDecoder
 from oneblock.config.errors import ConfigError
 from oneblock.config.expert_rules import check_over_processes
-from oneblock.config.experts import Mixture
 from oneblock.config.objective import NotTrained
 from oneblock.config.serial import config_from_dict, diff, to_dict
 from oneblock.inspect.statistics import flops_per_token
@@ -85,7 +84,7 @@ def _check(config: Config, processes: Processes) -> None:
         raise ConfigError("model", type(config.model).__name__, f"is of a kind that is not trained here; train {kinds}")
     option, model = config.recipe.distribution, config.model
     stacks = (model.encoder, model.decoder) if isinstance(model, EncoderDecoder) else (model,)
-    mixed = any(isinstance(block.feed_forward, Mixture) for stack in stacks for block in stack.blocks)
+    mixed = any(block.mixture for stack in stacks for block in stack.blocks)
     if option.experts == "sharded" and not mixed:
         rule = "needs a model with experts"
         raise ConfigError(

@@ -17,10 +17,9 @@ from torch import Tensor
 from oneblock.config.attention import Attention
 from oneblock.config.config import Model
 from oneblock.config.decoder import Decoder
-from oneblock.config.dit import DiT
 from oneblock.config.encoder_decoder import EncoderDecoder
+from oneblock.config.images import Images
 from oneblock.config.stack import Stack
-from oneblock.config.vision import Vision
 from oneblock.weights.errors import WeightsError, few
 from oneblock.weights.options import Options
 from oneblock.weights.transforms import SAME, Sizes, Transform
@@ -139,13 +138,13 @@ def to_theirs(tensors: Mapping[str, Tensor], plan: Iterable[Link]) -> Iterable[t
 
 def sizes_of(model: Model, name: str) -> Sizes:
     """The sizes of the attention, or of the patches, that a tensor of that name belongs to; else ones."""
-    if isinstance(model, DiT | Vision) and name == "embedding.weight":
+    if isinstance(model, Images) and name == "embedding.weight":
         return Sizes(patch=model.patch)
     match = re.match(r"(?:(encoder|decoder)\.)?blocks\.(\d+)\.(attention|cross_attention)\.", name)
     if match is None:
         return Sizes()
     side, layer, branch = match.groups()
-    stack: Stack | DiT | Vision = getattr(model, side) if isinstance(model, EncoderDecoder) else model
+    stack: Stack | Images = getattr(model, side) if isinstance(model, EncoderDecoder) else model
     attention: Attention = getattr(stack.block(int(layer)), branch)
     return Sizes(attention.num_heads, attention.num_groups, attention.width_of_head(model.width))
 
