@@ -14,7 +14,7 @@ from oneblock.runs.errors import RunError
 from oneblock.runs.folder import Run
 from oneblock.runs.jsonform import to_words
 from oneblock.train.report import write_report
-from oneblock.train.report.page import POLICY
+from oneblock.train.report.frame import POLICY
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 TOKENS = 4096

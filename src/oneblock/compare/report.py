@@ -11,11 +11,10 @@ from oneblock.compare.engine import Outcome
 from oneblock.compare.experiment import MEASURES, Alike
 from oneblock.compare.verdict import Finding
 from oneblock.compare.words import describe, held, number, rows, sentence
-from oneblock.train.report.charts import Chart, Series, draw, shape_definitions
+from oneblock.train.report.charts import Chart, Series, draw
+from oneblock.train.report.frame import framed, tiles
 from oneblock.train.report.markup import Markup, element
-from oneblock.train.report.page import POLICY
 from oneblock.train.report.pieces import section, table
-from oneblock.train.report.style import STYLE
 
 COLORS = ("c1", "c2", "c3", "c4")
 WIDE, HIGH = 600, 44
@@ -25,38 +24,22 @@ def page(outcome: Outcome, command: str) -> str:
     """The whole page as HTML; it loads nothing."""
     experiment = outcome.plan.experiment
     title = f"{experiment.row} {experiment.name}".strip()
-    tiles = [
-        ("verdict", outcome.verdict, experiment.source),
-        ("seeds", str(len(outcome.plan.seeds)), "the same data order for every variant"),
-        ("noise floor", number(outcome.noise_floor), MEASURES[experiment.rule[0].measure].unit),
-    ]
-    body = element(
-        "body",
-        shape_definitions(),
-        element("header", element("h1", title), element("p", experiment.claim)),
-        element(
-            "main",
-            element("dl", *(_tile(*tile) for tile in tiles), class_="tiles"),
-            section("Verdict", element("p", sentence(outcome)), *map(_interval, outcome.findings)),
-            section("Variants", *_variants(outcome)),
-            section("Losses", *_curves(outcome)) if experiment.trains else None,
-            section("How it was run", element("pre", command), *(element("p", line) for line in _origin(outcome))),
+    unit = MEASURES[experiment.rule[0].measure].unit
+    return framed(
+        title,
+        experiment.claim,
+        tiles(
+            [
+                ("verdict", outcome.verdict, experiment.source),
+                ("seeds", str(len(outcome.plan.seeds)), "the same data order for every variant"),
+                ("noise floor", number(outcome.noise_floor), unit),
+            ]
         ),
+        section("Verdict", element("p", sentence(outcome)), *map(_interval, outcome.findings)),
+        section("Variants", *_variants(outcome)),
+        section("Losses", *_curves(outcome)) if experiment.trains else None,
+        section("How it was run", element("pre", command), *(element("p", line) for line in _origin(outcome))),
     )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{title} – oneblock"),
-        element("style", Markup(STYLE)),
-    )
-    return "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
-
-
-def _tile(name: str, value: str, remark: str) -> Markup:
-    return element("div", element("dt", name), element("dd", value), element("dd", remark) if remark else None)
 
 
 def _variants(outcome: Outcome) -> list[Markup]:

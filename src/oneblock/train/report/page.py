@@ -22,18 +22,15 @@ from oneblock.runs.errors import RunError
 from oneblock.runs.folder import Run
 from oneblock.runs.jsonform import from_words
 from oneblock.runs.metrics import MetricsLog
-from oneblock.train.report.charts import shape_definitions
 from oneblock.train.report.curves import draw_curves
 from oneblock.train.report.figures import counted, duration, figures, kept_step, number
+from oneblock.train.report.frame import framed, tiles
 from oneblock.train.report.happenings import happenings
 from oneblock.train.report.history import History, read_history
 from oneblock.train.report.markup import Markup, element, join
 from oneblock.train.report.pieces import even, section, table
-from oneblock.train.report.style import STYLE
 
 MOST_SAMPLES, MOST_CHARACTERS, MOST_ROWS = 12, 3000, 60
-# The page loads nothing, and the browser is told so, should text from outside ever get past the escaping.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def write_report(run: Run, config: Config) -> Path:
@@ -48,33 +45,18 @@ def write_report(run: Run, config: Config) -> Path:
 
 def page(run: Run, config: Config, history: History, result: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     """The whole page as HTML."""
-    title = f"{config.name} on {data.get('name', config.recipe.data)}"
-    body = element(
-        "body",
-        shape_definitions(),
-        element("header", element("h1", title), element("p", _state(history, result), class_="soft")),
-        element(
-            "main",
-            _tiles(history, result, data, config),
-            _commands(run, config, history, result, data),
-            _curves(history, config, kept_step(history, result)),
-            _samples(history),
-            _model(config),
-            happenings(history),
-            _configuration(config),
-            _origin(run, config, history, data),
-        ),
+    return framed(
+        f"{config.name} on {data.get('name', config.recipe.data)}",
+        element("p", _state(history, result), class_="soft"),
+        tiles(figures(history, result, data, config)),
+        _commands(run, config, history, result, data),
+        _curves(history, config, kept_step(history, result)),
+        _samples(history),
+        _model(config),
+        happenings(history),
+        _configuration(config),
+        _origin(run, config, history, data),
     )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{title} – oneblock"),
-        element("style", Markup(STYLE)),
-    )
-    return "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
 
 
 def _read(run: Run, name: str) -> dict[str, Any]:
@@ -94,14 +76,6 @@ def _state(history: History, result: Mapping[str, Any]) -> str:
     if not history.step:
         return "No step has been taken yet."
     return f"Not finished: {steps}{took} so far."
-
-
-def _tiles(history: History, result: Mapping[str, Any], data: Mapping[str, Any], config: Config) -> Markup:
-    tiles = [
-        element("div", element("dt", name), element("dd", value), element("dd", remark) if remark else None)
-        for name, value, remark in figures(history, result, data, config)
-    ]
-    return element("dl", *tiles, class_="tiles")
 
 
 def _commands(run: Run, config: Config, history: History, result: Mapping[str, Any], data: Mapping[str, Any]) -> Markup:
