@@ -79,7 +79,27 @@ def test_a_run(tmp_path, capsys):
 def test_words_for_a_person(file, capsys):
     assert main(["doctor", f"{file}:leaking", "--only", "C1,E1"]) == 1
     out = capsys.readouterr().out.splitlines()
-    assert out[0].endswith("1 faults (causal)") and out[2].startswith("FAIL  C1") and "repair:" in "".join(out)
+    assert out[0].endswith("1 fault (causal)") and out[3].startswith("FAIL  C1") and "repair:" in "".join(out)
+
+
+def test_a_page_and_a_depth_report(file, tmp_path, capsys):
+    page = tmp_path / "report.html"
+    status, said, err = answer(capsys, f"{file}:leaking", "--only", "C1", "--html", page, "--depth-report")
+    assert status == 1 and page.read_text().startswith("<!doctype html>") and str(page) in err
+    assert "no list of blocks" in said["depth_report"]["refused"] and "no depth report" in err
+    config = oneblock.override(oneblock.presets.llama_nano(), "width=16", "num_layers=2", "context=16", "vocab_size=11")
+    made = Run.create(tmp_path / "run", "run")
+    made.write_json("config.json", to_dict(config))
+    save_weights(made.path, "kept", oneblock.build(config, seed=3).state_dict(), {})
+    status, said, err = answer(capsys, made.path, "--only", "N1", "--depth-report")
+    deep = said["depth_report"]
+    assert (
+        status == 0
+        and deep["layers"] == [12, 24, 36]
+        and [len(each["stream"]) for each in deep["depths"]] == [13, 25, 37]
+    )
+    assert {each["id"] for each in deep["answers"]} == {"H1", "N1", "I1", "A3", "gradient"}
+    assert main(["doctor", f"{file}:leaking", "--html", str(tmp_path / "nowhere" / "report.html")]) == 2
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def test_a_fault_is_found(host, fault, wanted):
     (found, *_) = [each for each in report.checks if each.status == status] or [None]
     assert found is not None, report
     assert found.message and (found.repair or found.id in ("I2", "O1")), "a fault is told with its repair"
-    assert found.reproduce.endswith(f"--only {found.id} --seed 0")
+    assert found.reproduce == f"oneblock.doctor.examine(model, only=[{found.id!r}], seed=0)"
     assert report.healthy is (status == "WARN")
 
 

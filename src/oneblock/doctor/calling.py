@@ -21,6 +21,8 @@ MASKS = {
 """Parameters that take padding -> whether 1 says "a real token" (else it says "a pad")."""
 CACHES = ("past_key_values", "past_kvs", "past_kv", "kv_cache", "cache", "past", "layer_past")
 LABELS = ("labels", "targets", "target", "y")
+POSITIONS = ("position_ids", "positions", "pos_ids", "input_pos")
+DOCUMENTS = ("document_ids", "doc_ids", "documents", "segment_ids", "sequence_ids", "seq_ids")
 SOURCES = {
     "decoder_input_ids": "input_ids",
     "tgt": "src",
@@ -48,6 +50,7 @@ class Calling:
     labels: str = ""
     dummy_targets: bool = False
     positions: str = ""
+    documents: str = ""
 
     def __str__(self) -> str:
         parts = [f"{self.source}=…"] if self.source else []
@@ -75,7 +78,8 @@ def read_signature(forward: Callable[..., Any]) -> Calling:
         cache=next((name for name in CACHES if name in names), ""),
         use_cache="use_cache" in names,
         labels=next((name for name in LABELS if name in names and name != target), ""),
-        positions="position_ids" if "position_ids" in names else "",
+        positions=next((name for name in POSITIONS if name in names), ""),
+        documents=next((name for name in DOCUMENTS if name in names), ""),
     )
 
 

@@ -5,40 +5,50 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import torch
 
 from oneblock.doctor.checks import CHECKS
 from oneblock.doctor.errors import DoctorError
+from oneblock.doctor.factory import TookTooLong, within
 from oneblock.doctor.finding import Finding, Report
+from oneblock.doctor.locate import with_line
 from oneblock.doctor.opening import open_target, wrap
-from oneblock.doctor.patient import Patient
+from oneblock.doctor.patient import Patient, Told
 from oneblock.doctor.probing import KINDS, recognise
 from oneblock.doctor.restore import left_as_found
 
 GROUPS = {
     "leak": ("C1", "C2"),
-    "mask": ("C1", "C2", "P1", "P2"),
+    "mask": ("C1", "C2", "C3", "C4", "C5", "P1", "P2"),
+    "window": ("C4",),
+    "packed": ("C5",),
     "cache": ("K1", "K2", "K3"),
     "padding": ("P1", "P2"),
     "batch": ("B1",),
-    "position": ("R0",),
+    "position": ("R0", "R1", "R3", "K3", "D1"),
     "norm": ("N1", "N2"),
-    "attention": ("A1", "A2", "A3", "A4"),
+    "attention": ("A1", "A2", "A3", "A4", "A5", "G1"),
+    "heads": ("G1", "A4", "A5"),
+    "experts": ("M1", "D3"),
     "depth": ("H1",),
     "init": ("I1", "I2", "I3"),
     "weights": ("W1", "W2", "W3", "W4"),
     "loss": ("L1", "L2"),
     "modes": ("E1", "E2"),
-    "precision": ("D2",),
-    "step": ("O1",),
+    "precision": ("D1", "D2", "D3"),
+    "step": ("O1", "O2"),
 }
 """Words for `only` -> the checks they stand for; an id stands for itself."""
-CONFIRMED = ("C1", "C2", "K1", "K2", "K3", "P1", "P2", "B1", "E1", "E2", "W1")
+CONFIRMED = ("C1", "C2", "C3", "K1", "K2", "K3", "P1", "P2", "B1", "R1", "A5", "E1", "E2", "W1")
 """Checks whose FAIL in float64 is asked again in float32, whose answer counts."""
 NORMS = ("pre", "post", "peri", "out", "none")
-FLAGS = ("tied", "untied", "shared", "fresh", "nope", "unscaled", *KINDS)
+FLAGS = ("tied", "untied", "shared", "fresh", "nope", "relative", "packed", "unscaled", *KINDS)
+AT_ODDS = (("tied", "untied"), ("nope", "relative"), KINDS)
+SECONDS = 60.0
+"""What one check may take, and what finding out how a model is called may."""
 
 
 def examine(
@@ -48,43 +58,57 @@ def examine(
     expect: Sequence[str] = (),
     seed: int = 0,
     again: Callable[[], Any] | None = None,
+    trust: bool = False,
     tell: Callable[[str], None] = lambda text: None,
+    meet: Callable[[Patient], None] = lambda patient: None,
 ) -> Report:
     """Ask every check of a model, or those of `only` (ids or words as `leak`, `cache`); the model is left as it was.
 
     model: a module, an adapter with `logits(ids)`, or what `oneblock doctor` takes as TARGET, as text. expect: what
-    is declared of it (`causal`, `encoder`, `norm=pre`, `tied`, `shared`, `nope`, `unscaled`, `fresh`). again: makes
-    another one with fresh weights. DoctorError where it cannot be examined at all.
+    is declared of it (`causal`, `encoder`, `norm=pre`, `window=128`, `tied`, `shared`, `nope`, `unscaled`, …: FLAGS).
+    again: makes another one with fresh weights. trust: what is named may be unpickled and may bring code to run.
+    DoctorError where it cannot be examined at all.
     """
-    opened = open_target(model) if isinstance(model, str) else wrap(model)
+    wanted = chosen(only)
+    expectations(expect)
+    opened = open_target(str(model), trust=trust) if isinstance(model, str | PathLike) else wrap(model)
     if again is not None:
         opened = replace(opened, again=again)
-    declared, wanted = expectations(expect), chosen(only)
+    declared = expectations([*opened.expects, *expect])
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
-        target = recognise(opened.thing, opened.name, declared)
-        patient = Patient(target, seed=seed, expect=declared, again=opened.again)
+        try:
+            with within(SECONDS):
+                target = recognise(opened.thing, opened.name, declared)
+        except TookTooLong as error:
+            raise DoctorError(f"{opened.name} does not answer: {error}") from error
+        told = Told(name=str(model) if isinstance(model, str | PathLike) else "", expect=tuple(expect), trust=trust)
+        patient = Patient(target, seed=seed, expect=declared, again=opened.again, told=told)
+        meet(patient)
         findings = []
-        with left_as_found(target.module):
+        with left_as_found(opened.thing if isinstance(opened.thing, torch.nn.Module) else target.module):
             for name in wanted:
                 tell(f"{name}: {CHECKS[name].question}")
                 findings.append(ask(patient, name))
-    return Report(target=opened.name, called=str(target.calling), kind=target.kind, checks=tuple(findings))
+    called = str(target.calling) + (f" ({opened.note})" if opened.note else "")
+    return Report(target=opened.name, called=called, kind=target.kind, checks=tuple(findings))
 
 
 def ask(patient: Patient, name: str) -> Finding:
     """The answer of one check; a check that cannot run on this model is a SKIP that says why."""
     torch.manual_seed(patient.seed)
     try:
-        with torch.set_grad_enabled(CHECKS[name].gradients):
+        with torch.set_grad_enabled(CHECKS[name].gradients), within(SECONDS):
             found = CHECKS[name].run(patient)
             if found.status == "FAIL" and name in CONFIRMED and patient.dtype == torch.float64:
                 # Models with islands of float32 inside can break in float64 where they are well in their own format.
-                found = CHECKS[name].run(patient.narrow())
-    except Exception as error:
+                again = CHECKS[name].run(patient.narrow())
+                found = found if again.status == "FAIL" else again
+    except (Exception, SystemExit, TookTooLong) as error:
         said = (str(error).strip().splitlines() or [""])[-1][:160]
         found = Finding(id=name, status="SKIP", message=f"could not be asked: {type(error).__name__}: {said}")
-    return replace(found, id=name, seed=patient.seed, reproduce=patient.reproduce(name))
+    where = with_line(patient.target.module, found.where) if found.status in ("FAIL", "WARN") else found.where
+    return replace(found, id=name, seed=patient.seed, where=where, reproduce=patient.reproduce(name))
 
 
 def chosen(only: Sequence[str]) -> list[str]:
@@ -107,11 +131,17 @@ def expectations(words: Sequence[str]) -> dict[str, str]:
         key, _, value = word.partition("=")
         if key == "norm" and value in NORMS:
             found["norm"] = value
+        elif key == "window" and value.isdigit() and int(value) > 0:
+            found["window"] = value
         elif word in KINDS:
             found["kind"] = word
         elif word in FLAGS:
             found[word] = "yes"
         else:
-            said = ", ".join([*FLAGS, *(f"norm={norm}" for norm in NORMS)])
+            said = ", ".join([*FLAGS, *(f"norm={norm}" for norm in NORMS), "window=N"])
             raise DoctorError(f"{word!r} cannot be expected; what can: {said}")
+    for words_at_odds in AT_ODDS:
+        both = [word for word in words_at_odds if word in words]
+        if len(both) > 1:
+            raise DoctorError(f"{' and '.join(both)} cannot both be expected; declare one of them")
     return found

@@ -1,4 +1,4 @@
-"""Looking inside a model that is not ours: what its softmax is given, what its values are weighed with, its blocks.
+"""Looking inside a model that is not ours: what its softmax is given and what its values are weighed with.
 
 `Watch` sees every torch function of a forward pass, whatever module it stands in. From the operations between a
 projection and a softmax it follows the constant by which q kᵀ has been multiplied, wherever that was done.
@@ -6,17 +6,16 @@ projection and a softmax it follows the constant by which q kᵀ has been multip
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from oneblock.doctor.calling import CACHES
 from oneblock.doctor.target import Target
 
 ROOTS = ("linear", "layer_norm", "rms_norm", "embedding", "addmm", "conv1d", "batch_norm", "group_norm")
@@ -30,6 +29,7 @@ class Seen:
     """One attention: scores as the softmax has them, its weights, those that meet the values, what comes out.
 
     factor: by what q kᵀ has been multiplied, None where nobody can say; head_width: features of q and k.
+    q, k, v: as they were multiplied, heads at dimension 1; place: the module and the line that asked for the softmax.
     """
 
     scores: Tensor
@@ -39,6 +39,11 @@ class Seen:
     used: Tensor | None = None
     out: Tensor | None = None
     fused: bool = False
+    whole: bool = False
+    q: Tensor | None = None
+    k: Tensor | None = None
+    v: Tensor | None = None
+    place: str = ""
 
 
 @dataclass
@@ -50,12 +55,19 @@ class Trace:
     width: int = 0
     seen: Seen | None = None
     came_of: Seen | None = None
+    parts: tuple[Tensor, ...] = ()
 
 
 @dataclass
 class Watch(TorchFunctionMode):
-    """Records every attention of what runs inside."""
+    """Records every attention of what runs inside.
 
+    names: of modules by id, for the places. alone: every token is made to attend to itself only, so that whatever
+    still mixes tokens is no attention.
+    """
+
+    names: dict[int, str] = field(default_factory=dict)
+    alone: bool = False
     seen: list[Seen] = field(default_factory=list)
     traces: dict[int, Trace] = field(default_factory=dict)
 
@@ -67,8 +79,13 @@ class Watch(TorchFunctionMode):
         out, name = func(*args, **kwargs), getattr(func, "__name__", "")
         if name == "scaled_dot_product_attention":
             self._fused(out, *args, **kwargs)
+            out = self._own_value(out, *args) if self.alone else out
+        elif name == "multi_head_attention_forward":
+            self._whole(func, args, kwargs)
         elif name in ("softmax", "_softmax", "softmax_") and isinstance(out, Tensor):
             self._softmax(out, args[0])
+            if self.alone and self.traces.get(id(out)) is not None and out.shape[-1] == out.shape[-2]:
+                out = torch.eye(out.shape[-1], dtype=out.dtype).expand_as(out).contiguous()
         elif name in PRODUCTS and isinstance(out, Tensor):
             self._product(name, out, args, kwargs)
         elif name in ROOTS:
@@ -101,29 +118,49 @@ class Watch(TorchFunctionMode):
         for part in (q, k):
             trace = self._of(part)
             factor *= trace.factor if trace is not None else 1.0
-        self.seen.append(Seen(scores, scores.softmax(-1), factor, q.shape[-1], out=out, fused=True))
+        seen = Seen(scores, scores.softmax(-1), factor, q.shape[-1], out=out, fused=True, q=q, k=k, v=v)
+        seen.place = place(self.names)
+        self.seen.append(seen)
         self._put(Trace(out, came_of=self.seen[-1]))
 
     def _softmax(self, out: Tensor, scores: Any) -> None:
         trace = self._of(scores)
         if trace is None or not trace.width or out.dim() < 3:
             return
-        seen = Seen(scores, out, trace.factor, trace.width)
+        q, k = trace.parts if len(trace.parts) == 2 else (None, None)
+        seen = Seen(scores, out, trace.factor, trace.width, q=q, k=k, place=place(self.names))
         self.seen.append(seen)
         self._put(Trace(out, seen=seen))
+
+    def _whole(self, func: Any, args: Any, kwargs: Any) -> None:
+        """PyTorch's own attention, projections and all, in one function: only its weights can be asked for."""
+        _, weights = func(*args, **kwargs | {"need_weights": True, "average_attn_weights": False})
+        if isinstance(weights, Tensor) and weights.dim() == 4:
+            width = int(args[3] if len(args) > 3 else kwargs["embed_dim_to_check"]) // weights.shape[1]
+            where = place(self.names)
+            self.seen.append(Seen(weights.log(), weights, width**-0.5, width, place=where, whole=True))
+
+    @staticmethod
+    def _own_value(out: Tensor, q: Tensor, k: Tensor, v: Tensor, *more: Any) -> Tensor:
+        if q.shape[-2] != v.shape[-2] or out.shape[-1] != v.shape[-1]:
+            return out
+        repeats = out.shape[-3] // v.shape[-3] if out.dim() > 2 else 1
+        return (v.repeat_interleave(repeats, dim=-3) if repeats > 1 else v).expand_as(out).contiguous()
 
     def _product(self, name: str, out: Tensor, args: Any, kwargs: Any) -> None:
         extra, parts = 1.0, [each for each in args if isinstance(each, Tensor)]
         if name == "einsum" and len(args) > 1 and isinstance(args[1], list | tuple):
             parts = list(args[1])
         if name == "baddbmm":
-            extra, parts = float(kwargs.get("alpha", 1.0)), parts[1:]
+            given = [*parts[1:], *(kwargs[key] for key in ("batch1", "batch2") if key in kwargs)]
+            extra, parts = float(kwargs.get("alpha", 1.0)), given
         if len(parts) != 2 or min(part.dim() for part in parts) < 3:
             return
         for part in parts:
             trace = self._of(part)
             if trace is not None and trace.seen is not None:
                 trace.seen.used, trace.seen.out = part, out
+                trace.seen.v = next(other for other in parts if other is not part)
                 self._put(Trace(out, came_of=trace.seen))
                 return
         width = parts[0].shape[-1]
@@ -132,7 +169,7 @@ class Watch(TorchFunctionMode):
         for part in parts:
             trace = self._of(part)
             extra *= trace.factor if trace is not None else 1.0
-        self._put(Trace(out, factor=extra, width=width))
+        self._put(Trace(out, factor=extra, width=width, parts=tuple(parts)))
 
     def _inherit(self, name: str, out: Any, args: Any) -> None:
         given = list(args[0]) if args and isinstance(args[0], list | tuple) else list(args)
@@ -152,7 +189,7 @@ class Watch(TorchFunctionMode):
                 still = first.came_of
                 if still is not None and still.out is not None and made.shape == still.out.shape:
                     still.out = made
-                self._put(Trace(made, factor, first.width, first.seen if same else None, still))
+                self._put(Trace(made, factor, first.width, first.seen if same else None, still, first.parts))
 
 
 def _number(value: Any) -> float | None:
@@ -172,85 +209,58 @@ def _contracted(equation: str, parts: list[Tensor]) -> int:
 
 def attentions(target: Target, x: Tensor) -> list[Seen]:
     """Every attention of one call."""
-    with Watch() as watch:
+    with Watch(names=names_of(target.module)) as watch:
         target(x)
     return watch.seen
 
 
-@dataclass(frozen=True)
-class Called:
-    """One block of a model with what it was given: `run(x)` calls it again, `given` is its x."""
+@dataclass
+class Narrow(TorchFunctionMode):
+    """Records where a number of 16 bits is made."""
 
-    name: str
-    block: nn.Module
-    given: Tensor
-    out: Tensor
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    names: dict[int, str]
+    found: list[str] = field(default_factory=list)
 
-    def run(self, x: Tensor, block: nn.Module | None = None) -> Tensor:
-        """The stream after the block."""
-        args, kwargs = self.args, dict(self.kwargs)
-        if args:
-            args = (x, *args[1:])
-        else:
-            kwargs["hidden_states" if "hidden_states" in kwargs else next(iter(kwargs))] = x
-        for name in CACHES:
-            if name in kwargs:
-                kwargs[name] = None
-        answer = (block or self.block)(*args, **kwargs)
-        return answer if isinstance(answer, Tensor) else next(p for p in answer if isinstance(p, Tensor))
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not self.found and isinstance(out, Tensor) and out.dtype in (torch.float16, torch.bfloat16):
+            self.found.append(place(self.names))
+        return out
 
 
-def blocks(target: Target, x: Tensor) -> list[Called]:
-    """The layers of a model, each as it was called: the longest list of modules of one class that maps B × T × D."""
-    best: list[tuple[str, nn.Module]] = []
-    for path, module in target.module.named_modules():
-        if isinstance(module, nn.ModuleList | nn.Sequential):
-            inside = [(f"{path}.{name}", each) for name, each in module.named_children()]
-            alike = len({type(each) for _, each in inside}) == 1 and any(p.dim() > 1 for p in inside[0][1].parameters())
-            if alike and sum(p.numel() for p in module.parameters()) > sum(
-                p.numel() for _, m in best for p in m.parameters()
-            ):
-                best = inside
-    calls: list[Called] = []
+def narrowed(target: Target, seed: int) -> str:
+    """Where a model in float32 computes in half precision; "" where it does not."""
+    with torch.autocast("cpu", enabled=False), Narrow(names_of(target.module)) as narrow:
+        target(target.sample(2, min(11, target.max_len), seed))
+    return next(iter(narrow.found), "")
 
-    def note(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, kwargs: Any, answer: Any) -> None:
-            tensors = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor) and t.is_floating_point()]
-            out = answer if isinstance(answer, Tensor) else next((p for p in answer if isinstance(p, Tensor)), None)
-            if tensors and out is not None and tensors[0].dim() == 3 and out.shape == tensors[0].shape:
-                calls.append(Called(name, module, tensors[0].clone(), out.clone(), args, kwargs))
 
-        return hook
+def names_of(module: nn.Module) -> dict[int, str]:
+    """id -> name of every module."""
+    return {id(each): name for name, each in module.named_modules()}
 
-    handles = [module.register_forward_hook(note(name), with_kwargs=True) for name, module in best]
+
+def place(names: dict[int, str]) -> str:
+    """The module that runs, and the line of the person's own code that it has come to."""
+    frame, line, name = sys._getframe(1), "", ""
+    while frame is not None and not name:
+        path, parts = frame.f_code.co_filename, Path(frame.f_code.co_filename).parts
+        foreign = "torch" in parts or ("oneblock" in parts and "doctor" in parts) or path.startswith("<")
+        if not line and not foreign:
+            line = f"{shown(path)}:{frame.f_lineno}"
+        for word in ("self", "module"):
+            owner = frame.f_locals.get(word)
+            name = name or (names.get(id(owner), "") if isinstance(owner, nn.Module) else "")
+        frame = frame.f_back  # type: ignore[assignment]
+    return f"{name} ({line})" if name and line else name or line
+
+
+def shown(path: str) -> str:
+    """A file's path, from the folder one stands in where it lies below that."""
     try:
-        target(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return calls
-
-
-def silenced(block: nn.Module) -> nn.Module:
-    """A copy whose branches give 0: matrices and their biases zeroed, norms left."""
-    made = copy.deepcopy(block)
-    with torch.no_grad():
-        for module in made.modules():
-            own = [p for p in module.parameters(recurse=False) if p.is_floating_point()]
-            if any(p.dim() >= 2 for p in own):
-                for p in own:
-                    p.zero_()
-    return made
-
-
-def norms(module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Modules that look like norms: named so, with vectors only."""
-    found = []
-    for name, each in module.named_modules():
-        last = f"{type(each).__name__} {name.rpartition('.')[2]}".lower()
-        plain = all(p.dim() <= 1 for p in each.parameters()) and not any(True for _ in each.children())
-        if plain and ("norm" in last or "ln" in last.split("_")) and any(True for _ in each.parameters()):
-            found.append((name, each))
-    return found
+        return str(Path(path).resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return path

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +19,15 @@ SMALL = 4_000_000
 """Up to so many parameters, copies are float64 and checks that train may run."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """How the examination was asked for: the TARGET's name ("" for a model in hand) and what went with it."""
+
+    name: str = ""
+    expect: tuple[str, ...] = ()
+    trust: bool = False
+
+
 class Patient:
     """A target, what is expected of it, and its copies.
 
@@ -26,8 +37,22 @@ class Patient:
     loud:    matrices several times as large: attention scores in the tens, where a weak mask shows
     """
 
-    def __init__(self, target: Target, *, seed: int, expect: dict[str, str], again: Callable[[], Any] | None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        seed: int,
+        expect: dict[str, str],
+        again: Callable[[], Any] | None,
+        told: Told | None = None,
+    ) -> None:
         self.target, self.seed, self.expect, self._again = target, seed, expect, again
+        self._told = told or Told()
+
+    @property
+    def again(self) -> Callable[[], Any] | None:
+        """What makes another one with fresh weights, where there is such a thing."""
+        return self._again
 
     @property
     def size(self) -> int:
@@ -83,7 +108,7 @@ class Patient:
 
     def narrow(self) -> Patient:
         """The same patient with float32 copies."""
-        made = Patient(self.target, seed=self.seed, expect=self.expect, again=self._again)
+        made = Patient(self.target, seed=self.seed, expect=self.expect, again=self._again, told=self._told)
         made.dtype = torch.float32
         return made
 
@@ -93,15 +118,22 @@ class Patient:
             return None
         try:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
+                # Not a seed that the model itself was likely made with.
+                torch.manual_seed(self.seed + 1009)
                 made = self._again()
         except Exception:
             return None
         return self.target.on(made)
 
     def reproduce(self, check: str) -> str:
-        """Python that asks one check again."""
-        return f"oneblock doctor {self.target.name} --only {check} --seed {self.seed}"
+        """What asks one check again: a command, or of a model in hand Python in which it is `model`."""
+        told = self._told
+        if not told.name:
+            more = f", expect={list(told.expect)!r}" if told.expect else ""
+            return f"oneblock.doctor.examine(model, only=[{check!r}], seed={self.seed}{more})"
+        words = ["oneblock", "doctor", told.name, "--only", check, "--seed", str(self.seed)]
+        words += ["--expect", ",".join(told.expect)] if told.expect else []
+        return shlex.join([*words, "--trust"] if told.trust else words)
 
 
 def stir(module: nn.Module, seed: int, gain: float = 1.0) -> None:

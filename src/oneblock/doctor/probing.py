@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 from dataclasses import replace
 from typing import Any
@@ -35,9 +36,14 @@ def recognise(thing: Any, name: str, expect: dict[str, str]) -> Target:
         trial.eval()
     elif not hasattr(trial, "logits"):
         raise DoctorError(f"{name} gives a {type(thing).__name__}; give a torch module or an adapter with logits(ids)")
+    if isinstance(trial, nn.Module) and any(p.device.type != "cpu" for p in trial.parameters()):
+        # Everything is asked of copies; theirs stand on the CPU, where float64 is.
+        trial = trial.cpu()
+        thing = copy.deepcopy(thing).cpu()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         found = _ours(trial, name) or _probed(trial, name)
-        found = replace(found, max_len=found.max_len or _longest(found))
+        said_len = getattr(trial, "max_len", None) if found.adapter else None
+        found = replace(found, max_len=found.max_len or (said_len if isinstance(said_len, int) else _longest(found)))
         logits = found(found.sample(2, min(4, found.max_len), 0))
         says = found.takes == "tokens" and logits.dim() == 3 and logits.shape[-1] >= found.vocab_size
         kind = expect.get("kind") or (found.kind if found.kind != "unknown" else _kind(thing, found.calling))
@@ -54,15 +60,12 @@ def _ours(thing: Any, name: str) -> Target | None:
         return Target(name=name, thing=thing, calling=calling, kind="encoder", vocab_size=config.vocab_size)
     if isinstance(thing, EncoderDecoder):
         sizes = {"vocab_size": config.target_vocab or config.source_vocab, "source_vocab": config.source_vocab}
-        calling = Calling(ids="target", source="source")
+        calling = Calling(ids="target", source="source", mask="padding", mask_says_real=False)
         return Target(name=name, thing=thing, calling=calling, kind="seq2seq", **sizes)
-    if isinstance(thing, DiT):
+    if isinstance(thing, DiT | Vision):
         return Target(
             name=name, thing=thing, calling=Calling(), kind="images", takes="images", shape=thing.shape, max_len=4
         )
-    if isinstance(thing, Vision):
-        shape = (thing.channels, *thing.sides)
-        return Target(name=name, thing=thing, calling=Calling(), kind="images", takes="images", shape=shape, max_len=4)
     return None
 
 
@@ -80,7 +83,8 @@ def _probed(thing: Any, name: str) -> Target:
         return replace(base, vocab_size=_vocabulary(thing, logits))
     except Exception as error:
         said.append(f"token ids: {type(error).__name__}: {_short(error)}")
-    for width in _widths(base.module):
+    tables = any(isinstance(each, nn.Embedding) for each in base.module.modules())
+    for width in () if tables else _widths(base.module):
         vectors = replace(base, takes="vectors", width=width)
         try:
             vectors(vectors.sample(2, 5, 0))
@@ -91,8 +95,13 @@ def _probed(thing: Any, name: str) -> Target:
 
 
 def _adapter_calling(thing: Any) -> Calling:
-    calling = read_signature(thing.logits)
-    return replace(calling, cache="", mask="mask", labels="", ids="")
+    names = list(inspect.signature(thing.logits).parameters)
+    return Calling(
+        mask="mask" if "mask" in names else "",
+        cache="cache" if "cache" in names else "",
+        positions="positions" if "positions" in names else "",
+        labels="labels" if callable(getattr(thing, "loss", None)) else "",
+    )
 
 
 def _vocabulary(thing: Any, logits: torch.Tensor) -> int:

@@ -37,6 +37,7 @@ class Target:
     shape: tuple[int, ...] = ()
     max_len: int = 0
     says_tokens: bool = False
+    text: Tensor | None = None
 
     @property
     def module(self) -> nn.Module:
@@ -45,6 +46,11 @@ class Target:
             return self.thing
         held = next((getattr(self.thing, name, None) for name in ("module", "model")), None)
         return held if isinstance(held, nn.Module) else nn.Module()
+
+    @property
+    def adapter(self) -> bool:
+        """Whether it is an object with `logits(ids, …)` and no module."""
+        return not isinstance(self.thing, nn.Module)
 
     def on(self, thing: Any) -> Target:
         """The same calling on a copy."""
@@ -63,26 +69,45 @@ class Target:
         if self.takes == "vectors":
             size = (batch, length, self.width)
             return torch.randn(*size, generator=seeded(seed), dtype=torch.float64).to(self.dtype)
-        return torch.randint(0, self.vocab_size, (batch, length), generator=seeded(seed))
+        return self._no_pads(torch.randint(0, self.vocab_size, (batch, length), generator=seeded(seed)))
+
+    def different(self, x: Tensor, seed: int) -> Tensor:
+        """Input with something else at every place."""
+        if self.takes != "tokens":
+            return x + torch.randn(x.shape, generator=seeded(seed), dtype=torch.float64).to(x.dtype)
+        step = torch.randint(1, max(2, self.vocab_size), x.shape, generator=seeded(seed))
+        moved = self._no_pads((x + step) % self.vocab_size)
+        return torch.where(moved == x, self._no_pads((moved + 1) % self.vocab_size), moved)
+
+    def _no_pads(self, ids: Tensor) -> Tensor:
+        """Some count positions over what is not the pad's token, so that it is no token like others."""
+        pad = getattr(getattr(self.thing, "config", None), "pad_token_id", None)
+        if not isinstance(pad, int) or not 0 <= pad < self.vocab_size or self.vocab_size < 4:
+            return ids
+        return torch.where(ids == pad, (ids + 1) % self.vocab_size, ids)
 
     def ask(self, x: Tensor, pads: Tensor | None = None, **more: Any) -> Any:
         """Everything the model gives for one call."""
         x = x.to(self.dtype) if x.is_floating_point() else x
-        if not isinstance(self.thing, nn.Module) and hasattr(self.thing, "logits"):
+        if self.adapter:
             return self.thing.logits(x, **({"mask": ~pads} if pads is not None else {}), **more)
         if isinstance(self.thing, DiT):
             return self.thing(x, torch.full((x.shape[0],), 0.5 if self.dtype.is_floating_point else 1).to(x.dtype))
         calling, given = self.calling, dict(more)
         places: list[Tensor] = []
         if calling.source:
-            given[calling.source] = row_of(self._source(), x.shape[0])
+            source = self.source()
+            given[calling.source] = source if source.shape[0] == x.shape[0] else row_of(source, x.shape[0])
         if calling.ids:
             given[calling.ids] = x
         else:
             places.append(x)
-        if pads is not None and not calling.source:
+        if pads is not None and calling.mask:
             real = ~pads
             given[calling.mask] = real.long() if calling.mask_says_real else pads
+        if calling.use_cache:
+            # A cache that is kept without being asked for would be met again by whoever calls a block once more.
+            given.setdefault("use_cache", False)
         if calling.dummy_targets and calling.labels not in given:
             given[calling.labels] = x
         return self.thing(*places, **given)
@@ -93,6 +118,8 @@ class Target:
 
     def loss(self, x: Tensor, labels: Tensor) -> Tensor | None:
         """The model's own loss, or None."""
+        if self.adapter:
+            return self.thing.loss(x, labels) if self.calling.labels else None
         return loss_of(self.ask(x, **{self.calling.labels: labels})) if self.calling.labels else None
 
     def answers(self, x: Tensor) -> list[Tensor]:
@@ -102,8 +129,12 @@ class Target:
     @property
     def masks(self) -> bool:
         """Whether it takes padding of its input."""
-        adapter = not isinstance(self.thing, nn.Module)
-        return self.takes == "tokens" and not self.calling.source and bool(self.calling.mask or adapter)
+        return self.takes == "tokens" and not self.calling.source and bool(self.calling.mask)
+
+    @property
+    def source_mask(self) -> bool:
+        """Whether it takes padding of its source."""
+        return bool(self.calling.source and self.calling.mask)
 
     @property
     def caches(self) -> bool:
@@ -117,8 +148,10 @@ class Target:
             room = self.thing.cache(batch, total)
             return torch.cat([self.thing(c, pads if i == 0 else None, room) for i, c in enumerate(chunks)], dim=1)
         if isinstance(self.thing, EncoderDecoder):
-            room, memory = self.thing.cache(batch, total), self.thing.encode(row_of(self._source(), batch))
+            room, memory = self.thing.cache(batch, total), self.thing.encode(row_of(self.source(), batch))
             return torch.cat([self.thing.decode(c, memory, None, room) for c in chunks], dim=1)
+        if self.adapter:
+            return self._through_adapter(chunks, pads)
         outs, cache, seen = [], None, pads
         for i, chunk in enumerate(chunks):
             more: dict[str, Any] = {"use_cache": True} if self.calling.use_cache else {}
@@ -133,5 +166,31 @@ class Target:
             outs.append(logits_of(answer))
         return torch.cat(outs, dim=1)
 
-    def _source(self) -> Tensor:
-        return torch.randint(0, self.source_vocab or self.vocab_size, (1, SOURCE_LENGTH), generator=seeded(97))
+    def _through_adapter(self, chunks: Sequence[Tensor], pads: Tensor | None) -> Tensor:
+        """`logits(ids, cache=…)` gives (logits, cache), or fills the dict that it is given."""
+        filled: dict[Any, Any] = {}
+        first = self.ask(chunks[0], pads, cache=None)
+        cache = cache_of(first)
+        if cache is None:
+            first, cache = self.ask(chunks[0], pads, cache=filled), filled
+            if not filled:
+                raise TypeError("no cache in what logits(ids, cache=…) gave: return (logits, cache)")
+        outs = [logits_of(first)]
+        for chunk in chunks[1:]:
+            answer = self.ask(chunk, None, cache=cache)
+            given = cache_of(answer)
+            cache = cache if given is None else given
+            outs.append(logits_of(answer))
+        return torch.cat(outs, dim=1)
+
+    def replace_source(self, source: Tensor) -> Target:
+        """The same model over another source text, 1 × S."""
+        return replace(self, text=source)
+
+    def source(self) -> Tensor:
+        """The one source text 1 × S, or one for each row."""
+        if self.text is not None:
+            return self.text
+        return self._no_pads(
+            torch.randint(0, self.source_vocab or self.vocab_size, (1, SOURCE_LENGTH), generator=seeded(97))
+        )

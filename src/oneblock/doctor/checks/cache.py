@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import torch
+import copy
+from typing import Any
 
+import torch
+from torch import nn
+
+from oneblock.doctor.calling import cache_of, logits_of
 from oneblock.doctor.checks.check import BAD, GOOD, judged, said, skip
 from oneblock.doctor.finding import Finding
+from oneblock.doctor.locate import events, joined, line_of, parting
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
 
@@ -21,12 +27,112 @@ def one_by_one(patient: Patient) -> Finding:
         return skip("it has no cache")
     model, length = patient.stirred, min(13, patient.target.max_len)
     first = _gap(model, length, [1] * length, patient.seed)
-    prompt = _gap(model, length, [length - 3, 1, 1, 1], patient.seed + 1)
-    value = max(first, prompt)
+    prompt = _gap(model, length, [max(1, length - 3), *[1] * min(3, length - 1)], patient.seed + 1)
+    forms = {"": max(first, prompt), **_other_forms(model, length, patient.seed)}
+    value = max(forms.values())
     wrong = "decoding with the cache differs from one pass without it"
-    if value > BAD:
+    if forms[""] > BAD:
         wrong += f"; from token {_first_wrong(model, length, patient.seed)} on"
-    return judged(value, "cached, token by token, is as uncached", wrong, where="the cache", repair=REPAIR)
+    elif value > BAD:
+        wrong += f": {', '.join(name for name, gap in forms.items() if gap > BAD)}"
+    where = _where(model, length, patient.seed) if forms[""] > BAD else "the cache"
+    also = "".join(f", {name} too" for name in forms if name)
+    return judged(value, f"cached, token by token, is as uncached{also}", wrong, where=where, repair=REPAIR)
+
+
+def _other_forms(model: Target, length: int, seed: int) -> dict[str, float]:
+    """What else a cache may be: of a fixed size, cut back and gone on with, behind a padded prompt."""
+    found: dict[str, float] = {}
+    for name, ask in (("a static cache", _static), ("a cropped cache", _cropped), ("a padded prompt", _padded)):
+        try:
+            value = ask(model, length, seed)
+        except Exception:
+            continue
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _static(model: Target, length: int, seed: int) -> float | None:
+    """Of transformers' classes: all room made beforehand."""
+    config = getattr(model.thing, "config", None)
+    if not hasattr(config, "model_type") or not model.calling.use_cache or model.calling.source:
+        return None
+    from transformers import StaticCache
+
+    room = StaticCache(config=config, max_cache_len=length + 5)
+    x, outs = model.sample(2, length, seed), []
+    for chunk in x.split([length - 2, 1, 1], dim=1):
+        outs.append(logits_of(model.ask(chunk, use_cache=True, **{model.calling.cache: room})))
+    return difference(torch.cat(outs, dim=1), model(x))
+
+
+def _cropped(model: Target, length: int, seed: int) -> float | None:
+    """Five tokens too many, taken back; then on, as if they had never been."""
+    if isinstance(model.thing, nn.Module) and type(model.thing).__module__.startswith("oneblock.models"):
+        return None
+    if model.adapter or model.calling.source or length < 9:
+        return None
+    more: dict[str, Any] = {"use_cache": True} if model.calling.use_cache else {}
+    x, wrong = model.sample(2, length, seed), model.sample(2, 5, seed + 1)
+    keep = length - 4
+    answer = model.ask(torch.cat([x[:, :keep], wrong], dim=1)[:, :length], **more)
+    cache = cropped(cache_of(answer), keep, min(length, keep + 5))
+    if cache is None:
+        return None
+    rest = logits_of(model.ask(x[:, keep:], **more, **{model.calling.cache: cache}))
+    whole = model(x)[:, keep:]
+    return difference(rest, whole[:, -rest.shape[1] :])
+
+
+def cropped(cache: Any, keep: int, filled: int) -> Any:
+    """A cache with its first `keep` positions only; None where nobody can say how. Tuples and lists of tensors too."""
+    if hasattr(cache, "crop") and hasattr(cache, "get_seq_length"):
+        for count in (keep - filled, filled - keep, keep):
+            trial = copy.deepcopy(cache)
+            try:
+                trial.crop(count)
+            except Exception:
+                continue
+            if int(trial.get_seq_length()) == keep:
+                return trial
+        return None
+    if isinstance(cache, torch.Tensor):
+        axes = [axis for axis, size in enumerate(cache.shape) if size == filled and axis >= 1]
+        return cache.narrow(axes[0], 0, keep) if len(axes) == 1 else None
+    if isinstance(cache, list | tuple):
+        parts = [cropped(part, keep, filled) for part in cache]
+        return None if any(part is None for part in parts) else type(cache)(parts)
+    return None
+
+
+def _padded(model: Target, length: int, seed: int) -> float | None:
+    """One row padded on the left; cached against one pass with the same pads."""
+    if not model.masks or model.adapter:
+        return None
+    x, pads = model.sample(2, length, seed), torch.zeros(2, length, dtype=torch.bool)
+    pads[0, :2] = True
+    sizes = [length - 3, 1, 1, 1]
+    whole, parts = model(x, pads), model.cached(list(x.split(sizes, dim=1)), pads[:, : sizes[0]])
+    if parts.shape != whole.shape:
+        return None
+    return max(difference(parts[1], whole[1]), difference(parts[0, 2:], whole[0, 2:]))
+
+
+def _where(model: Target, length: int, seed: int) -> str:
+    """The first module that answers otherwise with the cache though it is given the same."""
+    x = model.sample(2, length, seed)
+    try:
+        whole = joined(events(model.module, lambda: model(x)))
+        parts = joined(events(model.module, lambda: model.cached(list(x.split(1, dim=1)))))
+    except Exception:
+        return "the cache"
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor | None:
+        return tensor if tensor.dim() == 3 and tensor.shape[1] == length else None
+
+    name = parting(whole, parts, keep)
+    return "the cache" if name is None else line_of(model.module, name)
 
 
 def chunks(patient: Patient) -> Finding:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
+from typing import Any
 
 import torch
 
 from oneblock.doctor.checks.check import BAD, EQUALITY, GOOD, judged, said, skip
+from oneblock.doctor.checks.positions import is_relative
 from oneblock.doctor.finding import Finding
+from oneblock.doctor.locate import events, line_of, parting
 from oneblock.doctor.patient import Patient, difference
+from oneblock.doctor.target import Target
 
 
 def padding(patient: Patient) -> Finding:
     """P1: pads on either side change nothing at real tokens, whatever stands at them."""
     model = patient.stirred
+    if patient.target.calling.source and patient.target.source_mask:
+        return _source_padding(patient)
     if not patient.target.masks:
         return skip("it takes no padding")
     length = min(7, patient.target.max_len // 2)
@@ -29,9 +36,17 @@ def padding(patient: Patient) -> Finding:
             f"what stands at {count} right pads is seen": difference(right[1], right[0]),
             f"{count} right pads change real tokens": difference(right[0], alone),
         }
+        one = torch.zeros_like(pads)
+        one[0] = pads.flip(1)[0]
+        text = torch.cat([x, fill[0]], dim=1)
+        found[f"{count} pads of one row reach another"] = difference(model(text, one)[1], model(text)[1])
         faults += [name for name, value in found.items() if not value <= BAD]
         worst = max(worst, *found.values())
         shifted = max(shifted, difference(left[0], alone))
+    if worst <= GOOD and shifted > BAD and is_relative(patient):
+        note = f"pads on the left change real tokens (difference {shifted:.1e}) though positions are relative"
+        repair = "mask pads as keys: vectors of zeros still take a share of the softmax"
+        return said("FAIL", note, value=shifted, threshold=BAD, source=EQUALITY, where="padding mask", repair=repair)
     if worst <= GOOD < shifted:
         note = "pads are not seen; with pads on the left the positions of real tokens shift"
         return said("INFO", f"{note} (difference {shifted:.1e}): give positions with left-padded rows", value=shifted)
@@ -39,6 +54,20 @@ def padding(patient: Patient) -> Finding:
     return judged(
         worst, "pads change nothing", "; ".join(faults) or "pads are seen", where="padding mask", repair=repair
     )
+
+
+def _source_padding(patient: Patient) -> Finding:
+    """Of a sequence-to-sequence model: pads behind the source."""
+    model, target = patient.stirred, patient.target
+    x, source = model.sample(2, min(5, target.max_len), patient.seed), model.source()
+    pads = torch.cat([torch.zeros_like(source, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)], dim=1)
+    fills = [(source[:, :3] + n) % (target.source_vocab or target.vocab_size) for n in (1, 2)]
+    padded = [model.replace_source(torch.cat([source, fill], dim=1))(x, pads.expand(2, -1)) for fill in fills]
+    seen, changed = difference(padded[1], padded[0]), difference(padded[0], model(x))
+    wrong = "what stands at pads of the source is seen" if seen > BAD else "pads of the source change the answer"
+    repair = "mask the source's pads as keys, in the encoder and in cross-attention"
+    well = "pads of the source change nothing"
+    return judged(max(seen, changed), well, wrong, where="padding mask of the source", repair=repair)
 
 
 def all_padded(patient: Patient) -> Finding:
@@ -66,16 +95,21 @@ def batch(patient: Patient) -> Finding:
     """B1: a row alone = the same row among others; another row changed changes nothing."""
     model, length = patient.stirred, min(9, patient.target.max_len)
     x = model.sample(3, length, patient.seed)
-    together = model(x)
-    if together.shape[0] != 3:
-        return said("FAIL", f"3 rows go in and {together.shape[0]} come out", repair="keep the batch dimension")
-    alone = max(difference(model(x[i : i + 1])[0], together[i]) for i in range(3))
-    order = torch.tensor([2, 0, 1])
-    value = max(alone, difference(model(x[order]), together[order]))
+    broken = _sizes_that_break(model, x)
+    if broken:
+        repair = "no squeeze() without a dimension, no size written down; view after transpose needs contiguous()"
+        return said("FAIL", broken, where="forward", repair=repair)
+    # Each row over a source of its own, where there is one.
+    sources = _sources(model)
+    together = _over(model, sources, slice(None))(x)
+    alone = max(difference(_over(model, sources, [i])(x[i : i + 1])[0], together[i]) for i in range(3))
+    order = [2, 0, 1]
+    value = max(alone, difference(_over(model, sources, order)(x[order]), together[order]))
     wrong = "rows of a batch see one another"
     repair = "look for batch and tokens swapped (batch_first, a reshape without transpose), or a batch norm"
     if value > BAD:
-        return judged(value, "", wrong, where="eval", repair=repair)
+        where = _meeting(model, x, sources)
+        return judged(value, "", wrong, where=where or "eval", repair=repair)
     train = model.on(copy.deepcopy(model.thing))
     train.module.train()
     changed = x.clone()
@@ -94,6 +128,49 @@ def batch(patient: Patient) -> Finding:
             source=EQUALITY,
         )
     return judged(max(value, in_training), "rows of a batch are independent", wrong, repair=repair)
+
+
+def _sources(model: Target) -> torch.Tensor | None:
+    """Three source texts, None where there is no such thing."""
+    if not model.calling.source:
+        return None
+    return (model.source() + torch.arange(3)[:, None]) % (model.source_vocab or model.vocab_size)
+
+
+def _over(model: Target, sources: torch.Tensor | None, rows: Any) -> Target:
+    return model if sources is None else model.replace_source(sources[rows])
+
+
+def _meeting(model: Target, x: torch.Tensor, sources: torch.Tensor | None) -> str:
+    """The first module that lets another row into the first."""
+    other, turned = model.different(x, 1), None if sources is None else sources.flip(1)
+    other[0] = x[0]
+    if turned is not None and sources is not None:
+        turned[0] = sources[0]
+
+    def first_row(tensor: torch.Tensor) -> torch.Tensor | None:
+        return tensor[0] if tensor.dim() >= 3 and tensor.shape[0] == 3 else None
+
+    try:
+        asked = ((_over(model, sources, slice(None)), x), (_over(model, turned, slice(None)), other))
+        one, two = (events(each.module, partial(each, ids)) for each, ids in asked)
+    except Exception:
+        return ""
+    name = parting(one, two, first_row)
+    return "" if name is None else line_of(model.module, name)
+
+
+def _sizes_that_break(model: Target, x: torch.Tensor) -> str:
+    """A batch or a length it cannot run on, though it runs on others."""
+    shapes = {"3 rows": x, "1 row": x[:1]} | ({"1 row of 1 token": x[:1, :1]} if model.takes == "tokens" else {})
+    for name, part in shapes.items():
+        try:
+            answer = model(part)
+        except Exception as error:
+            return f"it does not run on {name}: {type(error).__name__}: {str(error).strip().splitlines()[-1][:120]}"
+        if answer.shape[0] != part.shape[0]:
+            return f"of {name} it answers for {answer.shape[0]}"
+    return ""
 
 
 def order(patient: Patient) -> Finding:
@@ -134,7 +211,10 @@ def repeats(patient: Patient) -> Finding:
     again = difference(model(x), first)
     if not torch.equal(kept, x):
         return said("FAIL", "the forward pass changes its input", repair="no in-place operation on what came in")
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
     model(y)
+    drawn = not torch.equal(state, torch.get_rng_state())
     stale = difference(model(x), first)
     if again <= GOOD < stale:
         repair = "keep nothing between calls, or reset it"
@@ -146,9 +226,27 @@ def repeats(patient: Patient) -> Finding:
             source=EQUALITY,
             repair=repair,
         )
+    if again <= GOOD and _seeds_itself(model, x):
+        repair = "no torch.manual_seed in a forward: every step then draws the same dropout"
+        return said("FAIL", "a forward pass sets the random generator", where="forward", repair=repair)
+    if again <= GOOD and drawn:
+        note = "in eval mode random numbers are drawn, though the answer does not show them"
+        return said("WARN", note, where="forward", repair="draw only where self.training")
     wrong = "in eval mode two calls with the same input differ"
     repair = "dropout must ask self.training: F.dropout(x, p, self.training); no noise in eval"
     return judged(max(again, stale), "eval mode is deterministic", wrong, repair=repair, where="eval mode")
+
+
+def _seeds_itself(model: Target, x: torch.Tensor) -> bool:
+    """Whether after a forward in train mode the generator stands where it stood after another seed."""
+    train = model.on(copy.deepcopy(model.thing))
+    train.module.train()
+    states = []
+    for seed in (11, 12):
+        torch.manual_seed(seed)
+        train(x)
+        states.append(torch.get_rng_state())
+    return torch.equal(*states)
 
 
 def modes(patient: Patient) -> Finding:

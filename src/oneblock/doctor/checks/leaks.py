@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from oneblock.doctor.checks.check import BAD, EQUALITY, GOOD, judged, said, skip
 from oneblock.doctor.finding import Finding
+from oneblock.doctor.locate import events, line_of, parting
+from oneblock.doctor.look import attentions
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
 
@@ -29,6 +33,9 @@ def future(patient: Patient) -> Finding:
         return skip("images have no order of reading")
     if target.kind == "encoder":
         return _encoder(patient)
+    unread = _source_unread(patient)
+    if unread:
+        return said("FAIL", unread, where="cross-attention", repair="no causal mask over the source's tokens")
     worst, faults = 0.0, []
     for name, length, call in paths(patient):
         try:
@@ -40,6 +47,11 @@ def future(patient: Patient) -> Finding:
         worst = max(worst, value)
         if value > BAD:
             faults.append(f"{name}, {length} tokens")
+    cut = _cut_short(patient) if worst <= BAD and target.kind != "unknown" else 0.0
+    if cut > BAD and not dynamic(patient):
+        note = f"what a token answers depends on how many tokens follow: a text cut short answers otherwise ({cut:.1e})"
+        repair = "positions counted from the first token; nothing scaled by the text's length"
+        return said("FAIL", note, value=cut, threshold=BAD, source=EQUALITY, where="positions", repair=repair)
     if worst <= BAD:
         return judged(worst, "no token sees a later one", "a token may see a later one", where="eval")
     plain = any(fault.startswith("eval,") for fault in faults)
@@ -56,9 +68,68 @@ def future(patient: Patient) -> Finding:
         value=worst,
         threshold=BAD,
         source=EQUALITY,
-        where="; ".join(faults[:6]),
+        where=_culprit(patient, plain) + "; ".join(faults[:6]),
         repair=REPAIR,
     )
+
+
+def _cut_short(patient: Patient) -> float:
+    """How far the answers to a text move when its end is left out."""
+    length = min(33, patient.target.max_len)
+    x, kept = patient.stirred.sample(1, length, patient.seed), length // 2
+    if kept < 2:
+        return 0.0
+    whole, part = patient.stirred(x), patient.stirred(x[:, :kept])
+    return difference(part, whole[:, :kept]) if whole.shape[1] == length and part.shape[1] == kept else 0.0
+
+
+def dynamic(patient: Patient) -> bool:
+    """Whether its configuration makes positions depend on the length, as dynamic RoPE scaling does."""
+    config = getattr(patient.target.thing, "config", None)
+    return "dynamic" in str(getattr(config, "rope_scaling", "")) + str(getattr(config, "rope_parameters", ""))
+
+
+def _source_unread(patient: Patient) -> str:
+    """Of a sequence-to-sequence model: whether the last token of the source moves the first answer."""
+    target, model = patient.target, patient.stirred
+    if target.kind != "seq2seq" or not target.calling.source or target.takes != "tokens":
+        return ""
+    x = model.sample(1, min(3, target.max_len), patient.seed)
+    source = model.source()
+    other = source.clone()
+    other[:, -1] = (source[:, -1] + 1) % (target.source_vocab or target.vocab_size)
+    moved = difference(model.replace_source(other)(x)[:, 0], model(x)[:, 0])
+    if moved <= GOOD:
+        return "the first answer does not see the last token of the source"
+    for each in attentions(model, x):
+        if each.weights.shape[-2:] == (x.shape[1], source.shape[1]) and not bool((each.weights > 0).all()):
+            return f"a target token does not see all of the source: {each.place}"
+    return ""
+
+
+def _culprit(patient: Patient, plain: bool) -> str:
+    """The first module that lets the future through, with the line of its softmax."""
+    if not plain:
+        return ""
+    model, length = patient.stirred, min(11, patient.target.max_len)
+    t = length // 2
+    x = model.sample(1, length, patient.seed)
+    changed = x.clone()
+    changed[:, t + 1 :] = model.different(x, patient.seed + 1)[:, t + 1 :]
+
+    def keep(tensor: Tensor) -> Tensor | None:
+        return tensor[:, : t + 1] if tensor.dim() >= 3 and tensor.shape[:2] == (1, length) else None
+
+    try:
+        first, second = (events(model.module, partial(model, ids)) for ids in (x, changed))
+    except Exception:
+        return ""
+    name = parting(first, second, keep)
+    if name is None:
+        return ""
+    softmax = next((each.place for each in attentions(model, x) if each.place.split(" ")[0] == name), "")
+    line = softmax.partition("(")[2].rstrip(")")
+    return line_of(model.module, name) + (f", its softmax {line}, " if line else ", ")
 
 
 def strength(patient: Patient) -> Finding:
@@ -116,7 +187,27 @@ def kernels(patient: Patient) -> list[tuple[str, Target]]:
             except Exception:
                 continue
             found.append((f"attention {kernel}", stirred.on(other)))
+    if stirred.adapter:
+        found += [(f"variant {name}", stirred.on(_Variant(ask))) for name, ask in variants(stirred.thing).items()]
     return found
+
+
+class _Variant:
+    """Another way to the same logits, as an adapter names it."""
+
+    def __init__(self, ask: Callable[..., Any]) -> None:
+        self.ask = ask
+
+    def logits(self, ids: Tensor, **more: Any) -> Any:
+        """By this way."""
+        return self.ask(ids, **more)
+
+
+def variants(adapter: Any) -> dict[str, Callable[..., Any]]:
+    """Name -> `logits` of every variant: a dict, or a method that gives one; of functions or of adapters."""
+    given: Any = getattr(adapter, "variants", None) or {}
+    named: dict[str, Any] = dict(given() if callable(given) else given)
+    return {name: getattr(each, "logits", each) for name, each in named.items()}
 
 
 def leak(target: Target, call: Call, length: int, seed: int) -> float:
@@ -127,13 +218,9 @@ def leak(target: Target, call: Call, length: int, seed: int) -> float:
     """
     splits = sorted({0, length // 3, max(0, length - 3), length - 2})
     x = target.sample(1, length, seed).repeat(len(splits), *[1] * (target.sample(1, 2, 0).dim() - 1))
-    other, changed = target.sample(len(splits), length, seed + 1), x.clone()
+    other, changed = target.different(x, seed + 1), x.clone()
     for row, t in enumerate(splits):
         changed[row, t + 1 :] = other[row, t + 1 :]
-        if target.takes == "tokens":
-            changed[row, t + 1 :] = (x[row, t + 1 :] + 1 + other[row, t + 1 :] % max(1, target.vocab_size - 1)) % (
-                target.vocab_size
-            )
     if _moved(call, x, changed, splits, seed) <= GOOD:
         return 0.0
     return max(_moved(call, x[r : r + 1], changed[r : r + 1], [t], seed) for r, t in enumerate(splits))
@@ -156,12 +243,10 @@ def reach(target: Target, seed: int, most: int = 9) -> str:
     """Which later tokens are seen, in words: one token at a time is changed."""
     length = min(most, target.max_len)
     x, seen = target.sample(1, length, seed), []
-    plain = target(x)
+    plain, other = target(x), target.different(x, seed + 5)
     for s in range(1, length):
         changed = x.clone()
-        changed[:, s] = (
-            (x[:, s] + 1) % target.vocab_size if target.takes == "tokens" else target.sample(1, length, seed + 5)[:, s]
-        )
+        changed[:, s] = other[:, s]
         logits = target(changed)
         seen += [(t, s) for t in range(s) if difference(logits[:, t], plain[:, t]) > GOOD]
     ahead = {s - t for t, s in seen}

@@ -14,7 +14,7 @@ from oneblock.doctor.finding import Finding
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
 
-CLOSE = 1e-4
+CLOSE = 1e-5
 SHIFTS = (-1, 0, 1, 2)
 
 
@@ -26,9 +26,10 @@ def shifts_of(model: Target, seed: int) -> tuple[int | None, str]:
     if loss is None or not loss.is_floating_point():
         raise TypeError("it gives no loss")
     for note, made in (("", logits), ("softmax before the cross-entropy", logits.softmax(-1))):
-        for shift in SHIFTS:
-            if _near(float(loss), float(cross_entropy(made, labels, shift))):
-                return shift, note
+        found = {shift: float(cross_entropy(made, labels, shift)) for shift in SHIFTS}
+        best = min(found, key=lambda shift: abs(found[shift] - float(loss)))
+        if _near(float(loss), found[best]):
+            return best, note
     for shift in SHIFTS:
         if _near(float(loss), float(cross_entropy(logits, labels, shift, reduction="sum"))):
             return shift, "a sum over tokens, not their mean"
@@ -42,6 +43,11 @@ def labels(patient: Patient) -> Finding:
         return skip("it computes no loss of its own")
     shift, note = shifts_of(patient.stirred, patient.seed)
     name, more = target.calling.labels, {"source": "cross-entropy by hand at every shift", "where": "the loss"}
+    if shift is None and note.startswith("-"):
+        wrong = (
+            f"the loss is below zero ({note.partition(';')[0]}), which no cross-entropy is: probabilities for logits?"
+        )
+        return said("FAIL", wrong, repair="cross_entropy(logits, labels), of logits and not of probabilities", **more)
     if shift is None:
         return said("WARN", f"its loss is no plain cross-entropy at any shift: {note}", **more)
     wrong = note if note.startswith("softmax") else ""

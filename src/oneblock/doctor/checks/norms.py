@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from oneblock.doctor.checks.check import BAD, EQUALITY, said, skip
 from oneblock.doctor.finding import Finding
-from oneblock.doctor.look import Called, blocks, norms, silenced
+from oneblock.doctor.layers import Called, blocks, norms, silenced
+from oneblock.doctor.locate import events
+from oneblock.doctor.look import narrowed
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
 
@@ -28,6 +30,9 @@ def placement(patient: Patient) -> Finding:
     if not calls:
         return skip("no list of blocks that map B × T × D was found")
     found = [(each.name, *kind_of_block(each)) for each in calls]
+    if len(found) > 1 and found[0][1].startswith("a branch reads") and _normed_before(model, found[0][0], patient.seed):
+        # A norm behind the embedding is the first block's own.
+        found[0] = found[1]
     wrong = [(name, kind, repair) for name, kind, repair in found if repair]
     more = {"source": SOURCE, "value": found[0][1]}
     wanted = patient.expect.get("norm", "")
@@ -42,6 +47,18 @@ def placement(patient: Patient) -> Finding:
         return said("FAIL", "pre-norm blocks, and no norm before the head", where="the head", repair=repair, **more)
     words = {"pre": "pre-norm (or norm on the branch's output)", "post": "post-norm"}
     return said("INFO", f"{', '.join(words.get(kind, kind) for kind in kinds)} in {len(found)} blocks", **more)
+
+
+def _normed_before(model: Target, first: str, seed: int) -> bool:
+    """Whether a norm runs before the first block."""
+    of_norms = {name for name, _ in norms(model.module)}
+    x = model.sample(1, min(5, model.max_len), seed)
+    for event in events(model.module, lambda: model(x)):
+        if event.name.startswith(f"{first}."):
+            return False
+        if event.name in of_norms:
+            return True
+    return False
 
 
 def kind_of_block(call: Called) -> tuple[str, str]:
@@ -175,6 +192,12 @@ def half(patient: Patient) -> Finding:
             asked -= 1
             continue
         wrong += [] if finite else [name]
+    narrow = narrowed(patient.copy(torch.float32), patient.seed)
+    if narrow:
+        note = "in a float32 copy something is computed in half precision"
+        return said(
+            "WARN", note, where=narrow, repair="no .half() or .bfloat16() inside a forward; let autocast choose"
+        )
     if asked <= 0:
         return skip("no norm runs in float16 here")
     more = {"value": float(len(wrong)), "threshold": 0.0, "source": "float16 ends at 65504; 1000² is above it"}
@@ -195,10 +218,16 @@ def depth(patient: Patient) -> Finding:
         first = next(each.name for each, size in zip(calls, sizes, strict=True) if not math.isfinite(size))
         return said("FAIL", "the stream is not finite", where=first, repair="look for a missing norm or scale")
     steps = [b / a if a else 1.0 for a, b in itertools.pairwise(sizes)]
-    middle = sorted(steps)[len(steps) // 2]
+    # The first blocks write into a small stream, so it is the second half that tells.
+    later = sorted(steps[len(steps) // 2 :])
+    middle = later[len(later) // 2]
     note = f"root mean square of the stream after each block: {', '.join(f'{size:.3g}' for size in sizes[:12])}"
-    more = {"value": middle, "threshold": GROWS, "source": "the median factor; 2 a block is 4096 over 12 blocks"}
-    if middle > GROWS or middle < 1 / GROWS:
+    more = {
+        "value": middle,
+        "threshold": GROWS,
+        "source": "the median factor of the second half; 2 a block is 4096 over 12 blocks",
+    }
+    if len(steps) > 2 and not 1 / GROWS <= middle <= GROWS:
         return said("WARN", f"each block multiplies the stream by {middle:.3g}: {note}", where=calls[0].name, **more)
     return said("INFO", note, **more)
 

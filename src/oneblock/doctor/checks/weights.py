@@ -1,16 +1,13 @@
-"""W1 to W4: what is saved is what runs; nothing dead, doubled or forgotten among the parameters."""
+"""W1, W3, W4: what is saved is what runs; nothing doubled or forgotten among the parameters."""
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from oneblock.doctor.calling import seeded
 from oneblock.doctor.checks.check import judged, said, skip
 from oneblock.doctor.finding import Finding
 from oneblock.doctor.patient import Patient, difference, stir
@@ -50,10 +47,12 @@ def round_trip(patient: Patient) -> Finding:
 def _tie(patient: Patient) -> Finding | None:
     """Where the table and the head are declared one and are two."""
     module, config = patient.target.module, getattr(patient.target.thing, "config", None)
+    if "untied" in patient.expect:
+        return _one_though_two(patient)
     declared = "tied" in patient.expect or bool(
         getattr(config, "tie_word_embeddings", False) and hasattr(module, "get_output_embeddings")
     )
-    if not declared or "untied" in patient.expect:
+    if not declared:
         return None
     tables = [m.weight for m in module.modules() if isinstance(m, nn.Embedding)]
     sizes = {table.shape for table in tables if table.shape[0] == patient.target.vocab_size}
@@ -73,41 +72,15 @@ def _tie(patient: Patient) -> Finding | None:
     )
 
 
-def dead(patient: Patient) -> Finding:
-    """W2: over three batches every parameter that is trained gets a gradient that is not all zero."""
-    model = patient.stirred.on(copy.deepcopy(patient.stirred.thing))
-    module, alive = model.module, set()
-    trained = {name: p for name, p in module.named_parameters() if p.requires_grad and p.numel()}
-    if not trained:
-        return skip("no parameter is trained")
-    for batch in range(3):
-        x = model.sample(4, min(33, patient.target.max_len), patient.seed + batch)
-        loss, answers = torch.zeros((), dtype=patient.dtype), model.answers(x)
-        if not any(answer.requires_grad for answer in answers):
-            return said("FAIL", "no answer has a gradient", repair="look for detach(), no_grad(), argmax or .data")
-        for answer in answers:
-            if answer.requires_grad:
-                weights = torch.randn(answer.shape, generator=seeded(batch + 11), dtype=torch.float64)
-                loss = loss + (answer * weights.to(answer.dtype)).sum().to(loss.dtype)
-        for p in trained.values():
-            p.grad = None
-        loss.backward()
-        alive |= {name for name, p in trained.items() if p.grad is not None and bool((p.grad != 0).any())}
-    lost = [name for name in trained if name not in alive]
-    if not lost:
-        return said("PASS", f"all {len(trained)} parameters get a gradient", value=0.0)
-    share = f"{len(lost)} of {len(trained)} parameters never get a gradient: {', '.join(lost[:4])}"
-    if all("expert" in name.lower() for name in lost):
-        return said("WARN", f"{share} (experts that no token chose?)", value=float(len(lost)), where=lost[0])
-    return said(
-        "FAIL",
-        share,
-        value=float(len(lost)),
-        threshold=0.0,
-        source="a parameter that no answer depends on cannot be meant to be trained",
-        where=", ".join(lost[:8]),
-        repair="use it in the forward pass, remove it, or set requires_grad=False; look for detach() and no_grad()",
-    )
+def _one_though_two(patient: Patient) -> Finding | None:
+    module = patient.target.module
+    tables = {m.weight.data_ptr(): n for n, m in module.named_modules() if isinstance(m, nn.Embedding)}
+    heads = [(n, m.weight.data_ptr()) for n, m in module.named_modules() if isinstance(m, nn.Linear)]
+    tied = next(((n, tables[where]) for n, where in heads if where in tables), None)
+    if tied is None:
+        return None
+    note = f"{tied[0]} and {tied[1]} are one tensor, and were declared untied"
+    return said("FAIL", note, where=tied[0], repair="give the head weights of its own")
 
 
 def doubled(patient: Patient) -> Finding:
