@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from oneblock.cli.common import Verb, above_zero, at_least, say
 from oneblock.config import presets
+from oneblock.config.config import Config
+from oneblock.config.lengths import for_length
 from oneblock.config.override import override
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     settings = _settings(args)
     begun = _begun(args) if args.resume else None
     # Bad settings are refused before torch is loaded.
-    config = None if begun else override(presets.preset(args.preset or DEFAULT), *settings)
+    config = None if begun else _long_enough(args.preset or DEFAULT, settings)
     from oneblock.cli.progress import Display
     from oneblock.machine.device import pick_device
     from oneblock.train import session
@@ -94,6 +96,13 @@ def _settings(args: argparse.Namespace) -> list[str]:
         "recipe.guard": False if args.no_guard else None,
     }
     return [*args.settings, *(f"{path}={value}" for path, value in named.items() if value is not None)]
+
+
+def _long_enough(name: str, settings: list[str]) -> Config:
+    config, added = for_length(name, *settings)
+    if added:
+        say(f"a run this long has {', '.join(added)} (a --set of your own comes after)")
+    return config
 
 
 def _begun(args: argparse.Namespace) -> Run:

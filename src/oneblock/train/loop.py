@@ -20,6 +20,7 @@ from oneblock.train import horizon as horizons
 from oneblock.train import schedule
 from oneblock.train.clip import clip_gradients
 from oneblock.train.layout import Layout
+from oneblock.train.look import Looks
 from oneblock.train.seeds import step_seed
 from oneblock.train.sharding import gathered
 from oneblock.train.state import Kept, Training
@@ -57,6 +58,7 @@ class Loop:
         self.recipe, self.task, self.run, self.parts = config.recipe, task, run, parts
         self.gradients, self.listen, self.stop, self.sample = gradients, listen, stop, sample
         self.layout, self.processes = layout, layout.processes
+        self.looks = Looks(gradients, layout, parts.optimizer, config.recipe.clip)
         self.log = MetricsLog(run.path / "metrics.jsonl")
         self.device = gradients.device
         self.started = time.perf_counter()
@@ -114,12 +116,14 @@ class Loop:
             count.compile_seconds += time.perf_counter() - began
         grad_norm = float(clip_gradients(parts.optimizer.parameters(), recipe.clip or float("inf")))
         verdict = parts.guard.verdict(loss, grad_norm) if recipe.guard else "ok"
+        self.looks.before(count.step, batch, grad_norm, verdict)
         if verdict == "rollback":
             self._roll_back()
             return False
         count.step += 1
         if verdict == "skip":
             self.tell("skip", reason=parts.guard.reason, loss=loss, grad_norm=grad_norm)
+            self.looks.after(self.tell)
             return True
         parts.optimizer.step()
         self.gradients.balance()
@@ -128,6 +132,7 @@ class Loop:
         count.tokens += self.task.tokens_a_step
         count.seconds = self.seconds
         self.tell("step", loss=loss, grad_norm=grad_norm, rate_factor=factor, tokens=count.tokens)
+        self.looks.after(self.tell)
         return True
 
     def _tell_experts(self) -> None:
