@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from oneblock.config import OneblockError, config_from_dict, diff, override, presets, to_dict
 
 if TYPE_CHECKING:
-    from oneblock import doctor, inspect
+    from oneblock import doctor, inspect, learn
     from oneblock.decoding.generate import generate
     from oneblock.models.build import build
     from oneblock.runs.load import load
@@ -25,6 +25,7 @@ __all__ = [
     "doctor",
     "generate",
     "inspect",
+    "learn",
     "load",
     "override",
     "presets",
@@ -36,7 +37,7 @@ _LATER = {
     "generate": "oneblock.decoding.generate",
     "load": "oneblock.runs.load",
 }
-_ROOMS = ("inspect", "nn", "models", "weights", "data", "machine", "runs", "decoding", "train", "doctor", "bench")
+_ROOMS = ("inspect", "nn", "models", "weights", "data", "machine", "runs", "decoding", "train", "doctor", "learn", "bench")
 
 
 def __getattr__(name: str) -> Any:

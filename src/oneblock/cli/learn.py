@@ -1,0 +1,90 @@
+"""`oneblock learn`: a transformer built by hand, exercise by exercise, graded on every save."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oneblock.cli.common import Verb, say
+from oneblock.config.errors import OneblockError
+
+if TYPE_CHECKING:
+    from oneblock.learn.lab import Lab
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `oneblock learn`."""
+    parser.add_argument(
+        "--dir", type=Path, metavar="DIR", help="the folder of exercises, made or continued (my_transformer)"
+    )
+    parser.add_argument("--progress", action="store_true", help="say how far you are, and leave")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Make or continue the folder, and stay with the learner; or only say how it stands."""
+    if args.settings:
+        raise OneblockError("--set changes nothing here: exercises are as they are; leave it out")
+    from oneblock.learn.grading import FOLDER
+    from oneblock.learn.lab import Lab, here
+    from oneblock.learn.terminal import is_terminal
+
+    lab = Lab(here(args.dir, FOLDER))
+    if args.progress and not lab.folder.is_dir():
+        raise OneblockError(f"{lab.folder} is not there yet: `oneblock learn` begins it, or give --dir")
+    made = [] if args.progress else lab.make()
+    if args.progress or args.json or not is_terminal():
+        return _told(lab, made, say if args.json else print)
+    _stay(lab)
+    return {}
+
+
+def _stay(lab: Lab) -> None:
+    """The loop; torch is loaded here while the first process starts."""
+    from oneblock.learn.loop import Grader, Loop
+    from oneblock.learn.sandbox import NO_SANDBOX, bubblewrap
+    from oneblock.learn.terminal import Terminal
+
+    say("starting …")
+    note = "" if bubblewrap() else NO_SANDBOX
+    grader = Grader()
+    try:
+        with Terminal() as terminal:
+            Loop(lab, terminal, grader, note).run()
+    finally:
+        grader.close()
+    done = sum(step.state == "right" for step in lab.steps())
+    print(f"{done} of {len(lab.names)} are right; `oneblock learn` goes on from here")
+
+
+def _told(lab: Lab, made: list[str], tell: Any) -> dict[str, Any]:
+    """How it stands, for a person and a script."""
+    from oneblock.learn.screen import row
+
+    steps = lab.steps()
+    done = sum(step.state == "right" for step in steps)
+    where = lab.folder if lab.folder.name else lab.folder.absolute().name
+    if made:
+        tell(f"{where}: {len(made)} exercises made")
+    tell(f"{where}: {done} of {len(steps)} are right")
+    for step in steps:
+        tell(row(step, 100)[0])
+    following = lab.first()
+    if done < len(steps):
+        tell(
+            f"next: {lab.path(following)}; `oneblock check {following}` grades it, `oneblock learn` in a terminal stays"
+        )
+    return {
+        "folder": str(lab.folder),
+        "done": done,
+        "total": len(steps),
+        "next": following if done < len(steps) else None,
+        "exercises": [
+            {"exercise": step.name, "title": step.title, "state": step.state, "right_since": step.since or None,
+             "hints": step.hints}
+            for step in steps
+        ],
+    }  # fmt: skip
+
+
+VERB = Verb(name="learn", summary="build a transformer by hand, exercise by exercise", options=options, run=run)

@@ -1,0 +1,178 @@
+"""Wrong ways to write what a block's two steps are made of."""
+
+from oneblock.learn.exercise import Wrong
+
+GELU = "feed_forward(x) = down(gelu(up(x))); torch.nn.functional.gelu is GELU."
+MASK = "Token i may attend to 0 … i: torch.ones(T, T, dtype=torch.bool).tril(), True = may attend."
+LENGTH = "Make the mask in forward, for as many tokens as x has."
+
+STEPS = (
+    Wrong(
+        name="relu",
+        says="a feed_forward with ReLU, not GELU",
+        dies=("feed_forward",),
+        switches={"activation": "relu"},
+        repair=GELU,
+    ),
+    Wrong(
+        name="silu",
+        says="a feed_forward with SiLU, not GELU",
+        dies=("feed_forward",),
+        switches={"activation": "silu"},
+        repair=GELU,
+    ),
+    Wrong(
+        name="quick_gelu",
+        says="a feed_forward with x · sigmoid(1.702 x), which is near GELU and is not it",
+        dies=("feed_forward",),
+        switches={"activation": "quick"},
+        repair=GELU,
+    ),
+    Wrong(
+        name="linear",
+        says="a feed_forward with nothing between its two matrices",
+        dies=("feed_forward",),
+        switches={"activation": "none"},
+        repair=GELU,
+    ),
+    Wrong(
+        name="tanh_alone",
+        says="a feed_forward with tanh, not GELU",
+        dies=("feed_forward",),
+        switches={"activation": "tanh alone"},
+        repair=GELU,
+    ),
+    Wrong(
+        name="sigmoid",
+        says="a feed_forward with a sigmoid, not GELU",
+        dies=("feed_forward",),
+        switches={"activation": "sigmoid"},
+        repair=GELU,
+    ),
+    Wrong(
+        name="share",
+        says="a feed_forward with Φ(x), not x · Φ(x)",
+        dies=("feed_forward",),
+        switches={"activation": "share"},
+        repair=GELU,
+    ),
+    Wrong(
+        name="gelu_before",
+        says="a feed_forward with GELU before `up`",
+        dies=("feed_forward",),
+        switches={"ff_at": "before"},
+        repair=GELU,
+    ),
+    Wrong(
+        name="gelu_after",
+        says="a feed_forward with GELU after `down`",
+        dies=("feed_forward",),
+        switches={"ff_at": "after"},
+        repair=GELU,
+    ),
+    Wrong(
+        name="gelu_twice",
+        says="a feed_forward with GELU after `up` and after `down`",
+        dies=("feed_forward",),
+        switches={"ff_at": "twice"},
+        repair=GELU,
+    ),
+    Wrong(
+        name="feed_forward_bias",
+        says="a feed_forward whose matrices have a bias",
+        dies=("feed_forward",),
+        switches={"ff_bias": True},
+        repair="nn.Linear(…, bias=False).",
+    ),
+    Wrong(
+        name="four_times",
+        says="a feed_forward of 4 · width, whatever `hidden` says",
+        dies=("feed_forward",),
+        switches={"ff_hidden": "four times"},
+        repair="up is hidden × width, down is width × hidden.",
+    ),
+    Wrong(
+        name="feed_forward_bypass",
+        says="a feed_forward that adds its own input",
+        dies=("feed_forward",),
+        switches={"ff_residual": True},
+        repair="The bypass belongs to Block.",
+    ),
+    Wrong(
+        name="dropout",
+        says="a feed_forward with dropout, always on",
+        dies=("feed_forward",),
+        switches={"ff_dropout": 0.2},
+        repair="There is no dropout in this exercise; nn.Dropout is off in evaluation, F.dropout is not.",
+    ),
+    Wrong(
+        name="not_causal",
+        says="a block in which all tokens see all",
+        dies=("causal",),
+        switches={"see": "everything"},
+        repair=MASK,
+    ),
+    Wrong(
+        name="one_ahead",
+        says="a block in which each token sees the next one too",
+        dies=("causal",),
+        switches={"see": "one ahead"},
+        repair=MASK,
+    ),
+    Wrong(
+        name="inverted",
+        says="a block in which each token sees itself and what comes later",
+        dies=("causal",),
+        switches={"see": "later"},
+        repair=MASK,
+    ),
+    Wrong(
+        name="not_itself",
+        says="a block in which no token but the first sees itself",
+        dies=("values",),
+        switches={"see": "not itself"},
+        repair=MASK,
+    ),
+    Wrong(
+        name="window",
+        says="a block in which each token sees the last three only",
+        dies=("values",),
+        switches={"see": "window"},
+        repair=MASK,
+    ),
+    Wrong(
+        name="first_length",
+        says="a block that keeps the mask of its first call",
+        dies=("lengths",),
+        switches={"see": "first length"},
+        repair=LENGTH,
+    ),
+    Wrong(
+        name="sixteen",
+        says="a block with a mask for sixteen tokens",
+        dies=("lengths",),
+        switches={"see": "sixteen"},
+        repair=LENGTH,
+    ),
+    Wrong(
+        name="unscaled",
+        says="a block whose attention has no 1/√K",
+        dies=("values",),
+        switches={"form": "unscaled"},
+        repair="Divide the scores by the root of one head’s width.",
+    ),
+    Wrong(
+        name="one_head",
+        says="a block whose attention has one head, whatever num_heads says",
+        dies=("values",),
+        switches={"form": "one head"},
+        repair="Give num_heads on to MultiHeadAttention.",
+    ),
+    Wrong(
+        name="unchecked",
+        says="a block that is made with heads that do not divide the width",
+        dies=("refuses",),
+        switches={"unchecked": True},
+        repair="Raise ValueError where width % num_heads is not 0.",
+    ),
+)

@@ -1,0 +1,158 @@
+"""Wrong and right ways to write an encoder-decoder."""
+
+from oneblock.learn.exercise import Right, Wrong
+
+WRONG_WHOLE = (
+    Wrong(
+        name="encoder_causal",
+        says="an encoder that reads from left to right only",
+        dies=("both_ways",),
+        switches={"reads": "causal"},
+        repair="The source is all there: no triangle in the encoder.",
+    ),
+    Wrong(
+        name="encoder_alone",
+        says="an encoder without attention: each source token by itself",
+        dies=("both_ways",),
+        switches={"reads": "alone"},
+        repair="Encoder layers have self-attention.",
+    ),
+    Wrong(
+        name="decoder_whole",
+        says="a decoder whose target tokens see each other in full",
+        dies=("causal",),
+        switches={"writes": "whole"},
+        repair="The decoder's self-attention has a causal mask.",
+    ),
+    Wrong(
+        name="decoder_ahead",
+        says="a decoder whose target tokens see the next one",
+        dies=("causal",),
+        switches={"writes": "ahead"},
+        repair="The last token that a place sees is its own.",
+    ),
+    Wrong(
+        name="moved",
+        says="a decoder that shifts the target inside, so that no place sees its own token",
+        dies=("own_past",),
+        switches={"moved": True},
+        repair="The caller shifts; target[t] is seen at place t.",
+    ),
+    Wrong(
+        name="no_self_attention",
+        says="a decoder without attention within the target",
+        dies=("own_past",),
+        switches={"alone": True},
+        repair="Self-attention, then cross-attention, then feed-forward.",
+    ),
+    Wrong(
+        name="own_memory",
+        says="a decoder whose cross-attention looks at the target itself",
+        dies=("direct",),
+        switches={"takes": "own"},
+        repair="Its keys and values are the memory's.",
+    ),
+    Wrong(
+        name="mean_memory",
+        says="a decoder that sees nothing but the mean of the memory",
+        dies=("attends",),
+        switches={"takes": "mean"},
+        repair="Hand the whole memory to the cross-attention.",
+    ),
+    Wrong(
+        name="cut_memory",
+        says="a decoder that sees only as many memory tokens as there are target tokens",
+        dies=("direct",),
+        switches={"target_length": True},
+        repair="Memory has its own length S.",
+    ),
+    Wrong(
+        name="encoder_unmasked",
+        says="an encoder that does not use source_mask",
+        dies=("memory_padding",),
+        switches={"encoder_mask": False},
+        repair="The encoder's self-attention hides padding too.",
+    ),
+    Wrong(
+        name="decoder_unmasked",
+        says="a decoder that does not use memory_mask",
+        dies=("memory_padding",),
+        switches={"decoder_mask": False},
+        repair="Cross-attention hides padding too.",
+    ),
+    Wrong(
+        name="no_source_places",
+        says="an encoder without positions",
+        dies=("places",),
+        switches={"source_places": "none"},
+        repair="Add positions to the source's embeddings.",
+    ),
+    Wrong(
+        name="no_target_places",
+        says="a decoder without positions",
+        dies=("places",),
+        switches={"target_places": "none"},
+        repair="Add positions to the target's embeddings.",
+    ),
+    Wrong(
+        name="same_layer",
+        says="an encoder-decoder whose layers are one layer, several times",
+        dies=("layers",),
+        switches={"stacked": "same"},
+        repair="Make a new layer each time: [Layer(…) for _ in range(n)].",
+    ),
+    Wrong(
+        name="plain_list",
+        says="an encoder-decoder whose layers are in a plain list, which torch does not see",
+        dies=("whole_shape", "layers"),
+        switches={"stacked": "list"},
+        repair="Use nn.ModuleList.",
+    ),
+    Wrong(
+        name="shares",
+        says="an encoder-decoder that gives shares, not logits",
+        dies=("whole_shape",),
+        switches={"gives": "shares"},
+        repair="No softmax at the end: the loss has one.",
+    ),
+    Wrong(
+        name="last_only",
+        says="an encoder-decoder that gives the last place's logits only",
+        dies=("whole_shape",),
+        switches={"gives": "last"},
+        repair="Logits at every place: B×T×target_vocab.",
+    ),
+    Wrong(
+        name="ids",
+        says="an encoder-decoder that gives token ids, not logits",
+        dies=("whole_shape",),
+        switches={"gives": "ids"},
+        repair="No argmax.",
+    ),
+    Wrong(
+        name="swapped_vocabularies",
+        says="an encoder-decoder with the two vocabularies changed over",
+        dies=("whole_shape",),
+        switches={"vocab": "swapped"},
+        repair="The head and the target's embedding are target_vocab wide.",
+    ),
+    Wrong(
+        name="short_context",
+        says="an encoder-decoder whose table of positions is one row short",
+        dies=("whole_shape",),
+        switches={"short": True},
+        repair="Positions 0 … context − 1 are context rows.",
+    ),
+)
+
+RIGHT_WHOLE = (
+    Right(name="post_norm", says="norms after each residual, as in the first paper", switches={"norm": "post"}),
+    Right(
+        name="waves",
+        says="positions as sines and cosines, without parameters",
+        switches={"source_places": "waves", "target_places": "waves"},
+    ),
+    Right(name="tied", says="the target's embedding as the head too", switches={"head": "tied"}),
+    Right(name="quiet_start", says="attention outputs that start at zero", switches={"quiet": True}),
+    Right(name="resting_pads", says="padding's memory set to zero", switches={"rests": True}),
+)

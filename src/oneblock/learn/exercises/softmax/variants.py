@@ -1,0 +1,183 @@
+"""Wrong and right ways to write softmax."""
+
+from oneblock.learn.exercise import Right, Wrong
+
+WRONG = (
+    Wrong(
+        name="no_shift",
+        says="softmax without the largest score subtracted",
+        dies=("large",),
+        switches={"shift": "none"},
+        repair="exp of a large score is infinite; subtract the largest along dim first.",
+    ),
+    Wrong(
+        name="global_shift",
+        says="softmax with the largest number of the whole tensor subtracted, not that of each row",
+        dies=("large",),
+        switches={"shift": "global"},
+        repair="A row far below the largest number becomes all zeros: take the maximum along dim, keepdim=True.",
+    ),
+    Wrong(
+        name="mean_shift",
+        says="softmax with the mean subtracted, not the largest",
+        dies=("large",),
+        switches={"shift": "mean"},
+        repair="A score far above the mean still overflows; subtract the largest.",
+    ),
+    Wrong(
+        name="min_shift",
+        says="softmax with the smallest score subtracted, not the largest",
+        dies=("large",),
+        switches={"shift": "min"},
+        repair="That makes every exponential larger; subtract the largest.",
+    ),
+    Wrong(
+        name="clamp",
+        says="softmax of scores cut off at ±50",
+        dies=("large",),
+        switches={"shift": "clamp"},
+        repair="Cutting off makes unequal scores equal; subtract the largest, which changes no share.",
+    ),
+    Wrong(
+        name="last_axis",
+        says="softmax along the last axis, whatever dim says",
+        dies=("values",),
+        switches={"axis": "last"},
+        repair="Pass dim on to the maximum and to the sum.",
+    ),
+    Wrong(
+        name="first_axis",
+        says="softmax along the first axis, whatever dim says",
+        dies=("values",),
+        switches={"axis": "first"},
+        repair="Pass dim on to the maximum and to the sum.",
+    ),
+    Wrong(
+        name="base_two",
+        says="softmax with powers of 2 for powers of e",
+        dies=("values",),
+        switches={"base": 2.0},
+        repair="The base is e: torch.exp.",
+    ),
+    Wrong(
+        name="negative",
+        says="softmax of the negated scores",
+        dies=("values",),
+        switches={"sign": -1},
+        repair="A larger score has a larger share.",
+    ),
+    Wrong(
+        name="over_mean",
+        says="the exponentials divided by their mean, not by their sum",
+        dies=("values",),
+        switches={"divide": "mean"},
+        repair="Shares add up to 1: divide by the sum.",
+    ),
+    Wrong(
+        name="over_all",
+        says="the exponentials divided by the sum of all numbers, not that along dim",
+        dies=("values",),
+        switches={"divide": "all"},
+        repair="Sum along dim, keepdim=True.",
+    ),
+    Wrong(
+        name="unit_length",
+        says="the exponentials divided by their length, so that their squares add up to 1",
+        dies=("values",),
+        switches={"divide": "norm"},
+        repair="The shares themselves add up to 1: divide by the sum.",
+    ),
+    Wrong(
+        name="not_divided",
+        says="the exponentials, not divided by their sum",
+        dies=("values",),
+        switches={"divide": "none"},
+        repair="Divide by the sum along dim.",
+    ),
+    Wrong(
+        name="log",
+        says="the logarithm of softmax",
+        dies=("values",),
+        switches={"form": "log"},
+        repair="Shares are asked, not their logarithms.",
+    ),
+    Wrong(
+        name="sigmoid",
+        says="a sigmoid of each number by itself",
+        dies=("values",),
+        switches={"form": "sigmoid", "shift": "none"},
+        repair="A share depends on all the others: divide by the sum along dim.",
+    ),
+    Wrong(
+        name="hard",
+        says="1 for the largest and 0 for all others",
+        dies=("values",),
+        switches={"form": "hard"},
+        repair="Softmax is soft: every score has a share.",
+    ),
+    Wrong(
+        name="float32",
+        says="softmax in float32, whatever comes in",
+        dies=("values",),
+        switches={"dtype": "float32"},
+        repair="What comes in as float64 goes out as float64.",
+        dtype="float64",
+    ),
+    Wrong(
+        name="float64",
+        says="softmax in float64, whatever comes in",
+        dies=("float32", "values"),
+        switches={"dtype": "float64"},
+        repair="What comes in as float32 goes out as float32.",
+    ),
+    Wrong(
+        name="eps",
+        says="softmax with 1e-6 added to the sum",
+        dies=("values",),
+        switches={"eps": 1e-6},
+        repair="The sum is at least 1 once the largest is subtracted; nothing needs to be added.",
+        dtype="float64",
+    ),
+    Wrong(
+        name="in_place",
+        says="softmax that subtracts the largest from x itself",
+        dies=("inputs",),
+        switches={"in_place": True},
+        repair="x -= … changes the caller's tensor; write x - … .",
+    ),
+    Wrong(
+        name="flat",
+        says="softmax with all its axes joined into one",
+        dies=("values",),
+        switches={"flat": True},
+        repair="The shape stays that of x.",
+    ),
+)
+
+RIGHT = (
+    Right(
+        name="logsumexp",
+        says="exp(x − logsumexp(x)): the same quotient taken as a difference of logarithms",
+        switches={"form": "logsumexp"},
+    ),
+    Right(
+        name="logsumexp_plain",
+        says="the same without a shift of one's own: logsumexp has one inside",
+        switches={"form": "logsumexp", "shift": "none"},
+    ),
+    Right(
+        name="pairwise",
+        says="1 / Σ exp(x[j] − x[i]), which needs no shift: only differences appear",
+        switches={"form": "pairwise"},
+    ),
+    Right(
+        name="reciprocal",
+        says="multiplying by 1 / sum",
+        switches={"divide": "reciprocal"},
+    ),
+    Right(
+        name="einsum",
+        says="the sum as an einsum over a moved axis",
+        switches={"divide": "einsum"},
+    ),
+)
