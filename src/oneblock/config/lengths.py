@@ -23,9 +23,8 @@ class Long:
         return (recipe.minutes or 0) >= self.minutes or (recipe.steps or 0) >= self.steps
 
 
-LONG = {
-    "nano": Long(minutes=15.0, steps=3000, settings=("block.dropout=0.15", "embedding_dropout=0.15")),
-}
+_NANO = Long(minutes=15.0, steps=3000, settings=("block.dropout=0.15", "embedding_dropout=0.15"))
+LONG = dict.fromkeys(("nano", "switch-nano", "gshard-nano"), _NANO)
 """By preset; chosen on the held-out end of the training split (docs/results/quality.md)."""
 
 
