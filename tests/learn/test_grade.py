@@ -9,6 +9,7 @@ from oneblock.learn.errors import LearnError
 from oneblock.learn.exercises import NAMES, text_of
 from oneblock.learn.grade import Grade, Line
 from oneblock.learn.grading import check, check_all, named
+from oneblock.learn.lab import Lab
 
 HALF = """
 import torch
@@ -89,6 +90,13 @@ def test_all_is_one_object_and_goes_on_past_a_failure(folder, capsys):
     assert found["diagnosis"].startswith("softmax: your file has no softmax")
     # Without --all it ends at the first that is not right.
     assert [grade.exercise for grade in check_all(folder)] == ["softmax"]
+
+
+def test_progress_is_kept_where_the_file_lies_in_a_folder_of_exercises(folder):
+    assert main(["learn", "--dir", "mine"]) == 0
+    (folder / "mine" / "softmax.py").write_text(text_of("softmax", "reference"))
+    assert main(["check", "softmax", "--file", "mine/softmax.py"]) == 0
+    assert Lab(folder / "mine").state("softmax") == "right"
 
 
 def test_which_exercise_and_which_file(folder):

@@ -218,6 +218,8 @@ def test_a_real_terminal_from_stub_to_right(tmp_path):
         until("Right: all .* checks pass")
         os.write(leader, b"l")
         until("1 of .* are right")
+        os.write(leader, b"2\n")
+        until(f"{TWO}.py")
         process.send_signal(signal.SIGINT)
         until("`oneblock learn` goes on from here")
         assert process.wait(timeout=30) == 0

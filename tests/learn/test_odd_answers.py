@@ -55,20 +55,21 @@ ODD = {
 }
 
 
-def graded(exercise, names):
-    desk = Desk(names, folder=__file__)
-    outcome = judge(exercise, desk.answer, seed=1)
-    return outcome, diagnose(exercise, outcome, desk.answer, dtype=torch.float64)
+def desk(names):
+    return Desk(names, folder=__file__)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_odd_answers(name):
     exercise = exercise_named(name)
     for said, odd in ODD.items():
-        outcome, diagnosis = graded(exercise, dict.fromkeys(exercise.names, odd))
+        learner = desk(dict.fromkeys(exercise.names, odd))
+        outcome = judge(exercise, learner.answer, seed=1)
         assert not outcome.passed, said
         assert outcome.root.message and len(outcome.root.message) < 1000, said
-        assert diagnosis.sentence, said
+        # It takes longer, and sees little of what has come.
+        if said in ("None", "NaN", "what came"):
+            assert diagnose(exercise, outcome, learner.answer, dtype=torch.float64).sentence, said
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -76,10 +77,9 @@ def test_the_stub_says_what_is_to_be_written(name):
     exercise = exercise_named(name)
     names = {"__name__": f"my_transformer.{name}", "__package__": "my_transformer"}
     exec(compile(stub(name), f"{name}.py", "exec"), names)
-    outcome, diagnosis = graded(exercise, names)
+    outcome = judge(exercise, desk(names).answer, seed=1)
     assert outcome.verdicts[0].status == "PASS", outcome.verdicts[0].message
     assert "to write" in outcome.root.message, outcome.root.message
-    assert not diagnosis.named
 
 
 def test_a_grade_of_such_can_be_printed():

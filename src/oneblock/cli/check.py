@@ -29,15 +29,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.all and (args.exercise or args.file):
         raise OneblockError("--all grades every exercise there is; leave EXERCISE and --file out")
     from oneblock.learn.grading import check, check_all
+    from oneblock.learn.lab import keep
 
     tell = say if args.json else print
     if args.exercise or args.file:
         grade = check(args.exercise, args.file, seed=args.seed)
+        keep(grade)
         _show(grade, tell, alone=True)
         return grade.to_dict() | {"found_wrong": not grade.passed}
     grades = []
     for grade in check_all(seed=args.seed):
         grades.append(grade)
+        keep(grade)
         _show(grade, tell)
         if not (grade.passed or args.all):
             break

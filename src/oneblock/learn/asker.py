@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oneblock.learn.child.wire import Handle, Seeded
+from oneblock.learn.child.wire import LENT, Handle, Lent, Seeded
 from oneblock.learn.exercise import Finding, Steps
 
 PRIMES = (2, 3, 5, 7, 11, 13)
@@ -94,6 +94,12 @@ class Asker:
     def generator_of(self, seed: int, kept: int = 0) -> Any:
         """A generator for the learner's code: it starts at `seed` in each call, or, `kept` under a number, goes on."""
         return Seeded(seed, kept)
+
+    def lend(self, function: Callable[..., Any]) -> Any:
+        """A function of ours as an argument: the learner's code calls it, and it runs here. No gradients pass."""
+        number = len(LENT) + 1
+        LENT[number] = function
+        return Lent(number)
 
     def tensor(self, numbers: Any) -> Tensor:
         """Given numbers in this run's dtype."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from oneblock.learn.process import Ended
 
 EQUAL = {torch.float64: 1e-9, torch.float32: 2e-5}
 """A difference below this is rounding."""
+PATIENCE = 1.5
+"""Processor seconds after which no more combinations are tried; each wrong variant by itself always is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,10 @@ def match(
         return None
     allowed = EQUAL[dtype]
     partly: list[tuple[int, tuple[Wrong, ...], float]] = []
-    for variants, switches in _candidates(exercise):
+    began = time.process_time()
+    for count, (variants, switches) in enumerate(_candidates(exercise)):
+        if count > len(exercise.wrong) and time.process_time() - began > PATIENCE:
+            break
         try:
             replay = Replay(exercise, switches)
             here = max(replay.check(outcome.calls, name, allowed) for name in where)
@@ -89,7 +95,7 @@ def match(
         if all(value < allowed for value in rest.values()):
             return variants, max([here, *rest.values()]), True
         # One that is meant to die elsewhere only raises as this does.
-        if any(root.id in variant.dies for variant in variants):
+        if all(root.id in variant.dies for variant in variants):
             partly.append((sum(value < allowed for value in rest.values()) - 100 * len(variants), variants, here))
     if not partly:
         return None

@@ -36,6 +36,7 @@ class Grade:
     also: tuple[str, ...] = ()
     printed: str = ""
     file: str = ""
+    folder: str = ""
     seed: int = 0
     seconds: float = 0.0
     note: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
@@ -35,7 +36,7 @@ def check(
     name, path = named(exercise, file)
     began = time.monotonic()
     seed = secrets.randbelow(2**31) if seed is None else seed
-    with child or Child() as process:
+    with child or Child() as process, _one_thread():
         return _graded(exercise_named(name), path, seed, process, began)
 
 
@@ -71,6 +72,19 @@ def named(exercise: str | None, file: str | Path | None) -> tuple[str, Path]:
     raise LearnError(f"neither {exercise}.py nor {FOLDER}/{exercise}.py is here; give --file F")
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several threads on tensors this small wait for one another most of the time."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _graded(exercise: Exercise, path: Path, seed: int, child: Child, began: float) -> Grade:
     import torch
 
@@ -101,6 +115,7 @@ def _graded(exercise: Exercise, path: Path, seed: int, child: Child, began: floa
         also=tuple(right.says for right in exercise.right) if outcome.passed else (),
         printed=child.printed(),
         file=path.name,
+        folder=str(path.parent),
         seed=seed,
         seconds=time.monotonic() - began,
         note="" if child.shut_in else NO_SANDBOX,

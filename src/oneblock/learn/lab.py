@@ -155,6 +155,14 @@ class Lab:
         replace(self.folder / PROGRESS, (json.dumps(self.progress, indent=1) + "\n").encode())
 
 
+def keep(grade: Grade) -> None:
+    """Keep what came of a grading, where the file lies in a folder of exercises."""
+    folder = Path(grade.folder)
+    if grade.folder and (folder / PROGRESS).is_file() and grade.file == f"{grade.exercise}.py":
+        lab = Lab(folder)
+        lab.graded(grade, lab.text(grade.exercise) or "")
+
+
 def here(given: Path | None, default: Path) -> Path:
     """The folder that is meant: the given one, this one where it is one of exercises, else the default."""
     if given is not None:

@@ -54,6 +54,21 @@ class Ended(Exception):
         self.line = line
 
 
+def _called(asked: Any) -> Any:
+    """What a function that is lent gives to the learner's code."""
+    from oneblock.learn.child.desk import lent
+    from oneblock.learn.child.wire import LENT, WireError
+
+    try:
+        number, args, kwargs = asked
+        known = number in LENT and isinstance(args, tuple) and isinstance(kwargs, dict)
+    except (TypeError, ValueError):
+        known = False
+    if not known:
+        raise WireError("a question about a function that nobody has lent")
+    return lent(number, args, kwargs)
+
+
 class Child:
     """One fresh process. `open` shows it the file, `ask` gives one order; after `Ended` there is nothing to ask."""
 
@@ -121,9 +136,11 @@ class Child:
         deadline = time.monotonic() + self.limits.wall
         try:
             self._send(pack({"number": self.number} | order), deadline)
-            answer = self._message(
-                deadline, Pulse(self.process.pid, idle=self.limits.idle, busy=2 * self.limits.seconds)
-            )
+            pulse = Pulse(self.process.pid, idle=self.limits.idle, busy=2 * self.limits.seconds)
+            answer = self._message(deadline, pulse)
+            while isinstance(answer, dict) and "lent" in answer:
+                self._send(pack({"lent": _called(answer["lent"])}), deadline)
+                answer = self._message(deadline, pulse)
             if not (isinstance(answer, dict) and answer.get("number") == self.number and "after" in answer):
                 raise WireError("not the answer to what was asked")
         except WireError as error:

@@ -135,11 +135,11 @@ def _wrong(grade: Grade, hints: int, width: int) -> list[Line]:
     lines = _wrap(f"{grade.root}: {message}{where}", width, "bad")
     if more:
         lines += [("", ""), *_wrap(more, width, "bold")]
-    if grade.worked:
-        lines += [("", ""), *_wrap(f"Small enough for paper: {grade.worked}", width)]
     names = ("Property", "Place", "Way")
     for name, hint in list(zip(names, grade.hints, strict=False))[:hints]:
         lines += [("", ""), *_wrap(f"{name}: {hint}", width)]
+    if grade.worked:
+        lines += [("", ""), *_wrap(f"Small enough for paper: {grade.worked}", width)]
     if grade.said():
         lines += [
             ("", ""),

@@ -18,6 +18,7 @@ class Terminal:
         self.into, self.out = sys.stdin.fileno(), sys.stdout.fileno()
         self.colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         self.before: Any = None
+        self.typed = ""
         self.woken = False
 
     def __enter__(self) -> Terminal:
@@ -46,12 +47,20 @@ class Terminal:
 
     def key(self, seconds: float) -> str:
         """The next key; "" where none comes in time. Cursor keys and the like are none."""
+        if self.typed:
+            first, self.typed = self.typed[0], self.typed[1:]
+            return first
         if not select.select([self.into], [], [], seconds)[0]:
             return ""
         data = os.read(self.into, 32)
         if not data:
             raise EOFError
-        return "" if data.startswith(b"\x1b") else data.decode(errors="replace")[:1]
+        if data.startswith(b"\x1b"):
+            return ""
+        # Who types fast, or pastes, sends several at once.
+        text = data.decode(errors="replace")
+        self.typed = text[1:]
+        return text[0]
 
     def write(self, text: str) -> None:
         """All of it, at once."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from oneblock.learn.exercises import exercise_named, text_of
+from oneblock.learn.exercises.block.asking import block_steps
 from oneblock.learn.prove import here
 
 EXERCISE = exercise_named("block")
@@ -25,15 +26,47 @@ def test_a_right_one_passes(right):
 
 
 def test_the_stub_has_the_names_and_their_arguments():
-    written = {node.name: node for node in ast.parse(text_of("block", "stub")).body if hasattr(node, "args")}
-    arguments = {name: [argument.arg for argument in node.args.args] for name, node in written.items()}
-    assert arguments == {"layer_norm": ["x", "weight", "bias", "eps"], "rms_norm": ["x", "weight", "eps"]}
+    classes = {node.name: node for node in ast.parse(text_of("block", "stub")).body if isinstance(node, ast.ClassDef)}
+    arguments = {
+        f"{name}.{method.name}": [argument.arg for argument in method.args.args][1:]
+        for name, node in classes.items()
+        for method in node.body
+        if isinstance(method, ast.FunctionDef)
+    }
+    assert arguments == {
+        "FeedForward.__init__": ["width", "hidden"],
+        "FeedForward.forward": ["x"],
+        "Block.__init__": ["width", "num_heads", "hidden"],
+        "Block.forward": ["x"],
+    }
 
 
-def test_the_reference_is_torchs_own():
-    x, weight, bias = torch.randn(3, 5, 7).double(), torch.randn(7).double(), torch.randn(7).double()
+def test_the_reference_and_the_checks_are_torchs_own():
     names: dict = {}
     exec(text_of("block", "reference"), names)
-    right = torch.nn.functional.layer_norm(x, (7,), weight, bias, 0.1)
-    torch.testing.assert_close(names["layer_norm"](x, weight, bias, 0.1), right)
-    torch.testing.assert_close(names["rms_norm"](x, weight, 0.1), torch.nn.functional.rms_norm(x, (7,), weight, 0.1))
+    block = names["Block"](6, 3, 11).double()
+    layer = torch.nn.TransformerEncoderLayer(
+        6, 3, 11, 0.0, "gelu", batch_first=True, norm_first=True, dtype=torch.float64
+    )
+    theirs = dict(
+        zip(
+            ("norm1", "norm2", "linear1", "linear2", "self_attn.out_proj"),
+            (block.norm1, block.norm2, block.feed_forward.up, block.feed_forward.down, block.attention.output),
+            strict=True,
+        )
+    )
+    with torch.no_grad():
+        for name, module in theirs.items():
+            module.weight.copy_(torch.randn(module.weight.shape))
+            layer.get_submodule(name).weight.copy_(module.weight)
+            if name.startswith("norm"):
+                module.bias.copy_(torch.randn(module.bias.shape))
+                layer.get_submodule(name).bias.copy_(module.bias)
+            else:
+                layer.get_submodule(name).bias.zero_()
+        layer.self_attn.in_proj_weight.copy_(block.attention.qkv.weight)
+        layer.self_attn.in_proj_bias.zero_()
+    x = torch.randn(2, 5, 6).double()
+    right = layer(x, src_mask=torch.ones(5, 5, dtype=torch.bool).triu(1))
+    torch.testing.assert_close(block(x), right)
+    torch.testing.assert_close(block_steps(block.state_dict(), 3, x, "none")["the answer"], right)

@@ -36,16 +36,9 @@ def test_a_wrong_one_is_named(wrong):
     assert diagnosis.named == (wrong.name,)
 
 
-@pytest.mark.parametrize("right", [None, *EXERCISE.right[::4]], ids=lambda right: right.name if right else "twin")
+@pytest.mark.parametrize("right", [None, *EXERCISE.right], ids=lambda right: right.name if right else "twin")
 def test_a_right_one_passes(right):
     outcome, _ = here(EXERCISE, right.switches if right else {}, seed=0)
-    assert outcome.passed, outcome.root
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("right", EXERCISE.right, ids=lambda right: right.name)
-def test_every_right_one_passes(right):
-    outcome, _ = here(EXERCISE, right.switches, seed=1)
     assert outcome.passed, outcome.root
 
 

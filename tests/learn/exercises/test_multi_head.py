@@ -25,15 +25,30 @@ def test_a_right_one_passes(right):
 
 
 def test_the_stub_has_the_names_and_their_arguments():
-    written = {node.name: node for node in ast.parse(text_of("multi_head", "stub")).body if hasattr(node, "args")}
-    arguments = {name: [argument.arg for argument in node.args.args] for name, node in written.items()}
-    assert arguments == {"layer_norm": ["x", "weight", "bias", "eps"], "rms_norm": ["x", "weight", "eps"]}
+    classes = {
+        node.name: node for node in ast.parse(text_of("multi_head", "stub")).body if isinstance(node, ast.ClassDef)
+    }
+    arguments = {
+        f"{name}.{method.name}": [argument.arg for argument in method.args.args][1:]
+        for name, node in classes.items()
+        for method in node.body
+        if isinstance(method, ast.FunctionDef)
+    }
+    assert arguments == {
+        "MultiHeadAttention.__init__": ["width", "num_heads", "num_kv_heads"],
+        "MultiHeadAttention.forward": ["x", "mask"],
+    }
 
 
-def test_the_reference_is_torchs_own():
-    x, weight, bias = torch.randn(3, 5, 7).double(), torch.randn(7).double(), torch.randn(7).double()
+@pytest.mark.parametrize("shape", [(5, 5), (2, 5, 5), (2, 1, 5, 5), (2, 6, 5, 5)])
+def test_the_reference_is_torchs_own(shape):
     names: dict = {}
     exec(text_of("multi_head", "reference"), names)
-    right = torch.nn.functional.layer_norm(x, (7,), weight, bias, 0.1)
-    torch.testing.assert_close(names["layer_norm"](x, weight, bias, 0.1), right)
-    torch.testing.assert_close(names["rms_norm"](x, weight, 0.1), torch.nn.functional.rms_norm(x, (7,), weight, 0.1))
+    module = names["MultiHeadAttention"](18, 6, 3).double()
+    x, mask = torch.randn(2, 5, 18).double(), torch.rand(shape) < 0.5
+    mask |= torch.eye(5, dtype=torch.bool)
+    q, k, v = module.qkv(x).split([18, 9, 9], -1)
+    q, k, v = (part.unflatten(-1, (-1, 3)).transpose(1, 2) for part in (q, k, v))
+    lined = mask[:, None] if mask.dim() == 3 else mask
+    right = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=lined, enable_gqa=True)
+    torch.testing.assert_close(module(x, mask), module.output(right.transpose(1, 2).flatten(2)))

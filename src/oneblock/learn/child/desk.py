@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from . import mapping
 from .given import GIVEN
 from .watch import Made, Shortcuts, World, the_world
-from .wire import Handle, Seeded, plain
+from .wire import LENT, Handle, Lent, Seeded, plain
 
 
 class Desk:
@@ -38,6 +38,7 @@ class Desk:
         self.kinds: dict[int, str] = {}
         self.generators: dict[int, torch.Generator] = {}
         self.given: Any = None
+        self.outward: Callable[..., tuple[Any, Any]] = lent
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
         """The answer to one order; what the learner's code raises is an answer too."""
@@ -113,9 +114,10 @@ class Desk:
             self._call(target, method, args, kwargs)
         return made.seen
 
-    def do_load(self, target: Handle, weights: dict[str, Tensor]) -> Any:
-        """Our weights into the learner's module, by our names."""
-        return mapping.load(self.objects[target.number], weights, mapping.wanted(self.names, self.kinds[target.number]))
+    def do_load(self, target: Handle, weights: dict[str, Tensor], theirs: bool = False) -> Any:
+        """Our weights into the learner's module, by our names; theirs: by the learner's own."""
+        table = {} if theirs else mapping.wanted(self.names, self.kinds[target.number])
+        return mapping.load(self.objects[target.number], weights, table)
 
     def do_weights(self, target: Handle) -> Any:
         """All parameters, by the learner's names; one that is shared stands under each of its names."""
@@ -125,10 +127,10 @@ class Desk:
         """Submodules (name, class) in order, each object once."""
         return [(name, type(module).__name__) for name, module in self.objects[target.number].named_modules()]
 
-    def do_get(self, target: Handle, name: str) -> Any:
-        """An attribute, by a dotted path."""
-        value = self.objects[target.number]
-        for part in name.split("."):
+    def do_get(self, target: Handle | str, name: str) -> Any:
+        """An attribute, by a dotted path, of what stands here; or one of the learner's names, None where it is not."""
+        value = self.objects[target.number] if isinstance(target, Handle) else self.names.get(target)
+        for part in name.split(".") if name else ():
             value = getattr(value, part)
         return self._out(value, "")
 
@@ -153,9 +155,19 @@ class Desk:
             return GIVEN[name]
         return self.names[name]
 
+    def _lent(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not plain((list(args), kwargs)):
+            raise TypeError("it takes tensors, numbers and the like")
+        value, error = self.outward(number, *self._copies((args, kwargs)))
+        if error:
+            raise ERRORS.get(error[0], RuntimeError)(error[1])
+        return value
+
     def _in(self, value: Any) -> Any:
         if isinstance(value, Handle):
             return self.objects[value.number]
+        if isinstance(value, Lent):
+            return lambda *args, **kwargs: self._lent(value.number, args, kwargs)
         if isinstance(value, Seeded):
             fresh = torch.Generator().manual_seed(value.seed)
             return self.generators.setdefault(value.kept, fresh) if value.kept else fresh
@@ -186,6 +198,19 @@ class Desk:
             for path, tensor in was.items()
             if path not in new or new[path].shape != tensor.shape or not _equal(new[path], tensor)
         ]
+
+
+ERRORS: dict[str, type[Exception]] = {
+    kind.__name__: kind for kind in (ValueError, TypeError, RuntimeError, IndexError, KeyError, AssertionError)
+}
+
+
+def lent(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """A lent function's (value, None), or (None, (type, message)) of what it raises."""
+    try:
+        return _map(LENT[number](*args, **kwargs), lambda t: t.detach()), None
+    except Exception as error:
+        return None, (type(error).__name__, str(error))
 
 
 _same = torch.equal

@@ -48,6 +48,7 @@ def serve(orders: int, answers: int, traces: int) -> None:
             order.pop("do")
             seconds = order["seconds"]
             desk, answer = _open(world, **order)
+            desk.outward = lambda *asked: _outward(orders, answers, asked)
         else:
             assert desk is not None
             with computing(seconds):
@@ -64,6 +65,16 @@ def serve(orders: int, answers: int, traces: int) -> None:
             leave(CLOSED)
     # Not through the learner's own exit handlers.
     leave(0)
+
+
+def _outward(orders: int, answers: int, asked: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Ask for a call of a function that stands with who asks us."""
+    write_all(answers, pack({"lent": asked}))
+    reply = _read(orders)
+    if reply is None:
+        raise EOFError
+    value, error = reply["lent"]
+    return value, error
 
 
 def _open(

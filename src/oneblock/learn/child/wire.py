@@ -46,6 +46,17 @@ class Seeded:
     kept: int = 0
 
 
+@dataclass(frozen=True)
+class Lent:
+    """A function that stands with who asks, under a number; called here, it is asked there."""
+
+    number: int
+
+
+LENT: dict[int, Any] = {}
+"""Functions lent by this process."""
+
+
 def pack(value: Any) -> bytes:
     """A value as a message. WireError for what has no form here, or is too large."""
     parts: list[bytes] = []
@@ -103,6 +114,8 @@ def _tree(value: Any, parts: list[bytes]) -> Any:
         return {"handle": [value.number, value.kind]}
     if isinstance(value, Seeded):
         return {"seeded": [value.seed, value.kept]}
+    if isinstance(value, Lent):
+        return {"lent": value.number}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise WireError(f"a {type(value).__name__} cannot be sent")
@@ -128,6 +141,8 @@ def _value(tree: Any, data: memoryview) -> Any:
         return {key: _value(entry, data) for key, entry in held}
     if kind == "handle":
         return Handle(int(held[0]), str(held[1]))
+    if kind == "lent":
+        return Lent(int(held))
     if kind == "seeded":
         return Seeded(int(held[0]), int(held[1]))
     raise WireError(f"unknown kind {kind!r}")

@@ -47,8 +47,8 @@ EXERCISE = Exercise(
     right=RIGHT,
     worked=(
         Worked(
-            says="FeedForward of width 1, hidden 2: up is [100, −100], down [1, 5]. GELU keeps large numbers and makes 0 "
-            "of very negative ones, so 1 becomes gelu(100) · 1 + gelu(−100) · 5.",
+            says="FeedForward of width 1, hidden 2: up is [100, −100], down [1, 5]. GELU keeps large numbers and makes "
+            "0 of very negative ones, so 1 becomes gelu(100) · 1 + gelu(−100) · 5.",
             run=_large,
             right=torch.tensor([[[100.0], [200.0]]], dtype=torch.float64),
         ),

@@ -10,8 +10,8 @@ A block reads the stream, and adds to it, twice:
        └ norm1 ─ attention ┘  └ norm2 ─ feed_forward ┘
 
 The straight line is the bypass. Nothing stands on it: no norm, no factor. So what earlier blocks have written arrives,
-the gradient comes back unhindered, and a block that adds zeros is exactly the identity. The norm stands before each step
-(pre-norm), which so reads tokens of standard size. The second step reads what the first has added to.
+the gradient comes back unhindered, and a block that adds zeros is exactly the identity. The norm stands before each
+step (pre-norm), which so reads tokens of standard size. The second step reads what the first has added to.
 
     feed_forward(x) = gelu(x Wupᵀ) Wdownᵀ         D numbers to `hidden` (often 4·D), and back to D
 

@@ -46,30 +46,29 @@ class FeedForward(nn.Module):
         self.residual, self.dropout = ff_residual, ff_dropout
         self.up: nn.Module
         self.down: nn.Module
+        up, down = nn.Linear(width, hidden, bias=ff_bias), nn.Linear(hidden, width, bias=ff_bias)
         if ff_form == "sequence":
-            self.net = nn.Sequential(
-                nn.Linear(width, hidden, bias=False), nn.GELU(), nn.Linear(hidden, width, bias=False)
-            )
+            self.net = nn.Sequential(up, nn.GELU(), down)
         elif ff_form == "convolution":
-            self.up, self.down = nn.Conv1d(width, hidden, 1, bias=False), nn.Conv1d(hidden, width, 1, bias=False)
+            self.up, self.down = nn.Conv1d(width, hidden, 1, bias=ff_bias), nn.Conv1d(hidden, width, 1, bias=ff_bias)
         else:
-            self.up, self.down = nn.Linear(width, hidden, bias=ff_bias), nn.Linear(hidden, width, bias=ff_bias)
+            self.up, self.down = up, down
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.form == "sequence":
-            return self.net(x)
-        if self.form == "convolution":
-            return self.down(activated(self.up(x.transpose(1, 2)), self.activation)).transpose(1, 2)
+        up, down = (self.net[0], self.net[2]) if self.form == "sequence" else (self.up, self.down)
+        turned = self.form == "convolution"
+        came, x = x, x.transpose(1, 2) if turned else x
         if self.at == "before":
-            given = self.down(self.up(activated(x, self.activation)))
+            given = down(up(activated(x, self.activation)))
         elif self.at == "after":
-            given = activated(self.down(self.up(x)), self.activation)
+            given = activated(down(up(x)), self.activation)
         elif self.at == "twice":
-            given = activated(self.down(activated(self.up(x), self.activation)), self.activation)
+            given = activated(down(activated(up(x), self.activation)), self.activation)
         else:
-            given = self.down(activated(self.up(x), self.activation))
+            given = down(activated(up(x), self.activation))
+        given = given.transpose(1, 2) if turned else given
         given = nn.functional.dropout(given, self.dropout) if self.dropout else given
-        return given + x if self.residual else given
+        return given + came if self.residual else given
 
 
 class Attention(nn.Module):
@@ -166,6 +165,8 @@ class Block(nn.Module):
         unchecked: bool = False,
         in_place: bool = False,
         detached: str = "",
+        frozen: bool = False,
+        inner: str = "given",
         **more: Any,
     ) -> None:
         super().__init__()
@@ -174,7 +175,9 @@ class Block(nn.Module):
         first, second = normed(width, norm, eps), normed(width, norm, eps)
         second = first if norms == "shared" else second
         attention = Attention(width, num_heads, see, form, unchecked)
-        feed_forward = FeedForward(width, hidden, **more)
+        feed_forward = FeedForward(width, 4 * width if inner == "four times" else hidden, **more)
+        if frozen:
+            first.requires_grad_(False)
         if names == "GPT-2":
             self.ln_1, self.attn, self.ln_2, self.mlp = first, attention, second, feed_forward
         else:

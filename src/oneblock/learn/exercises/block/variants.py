@@ -219,6 +219,20 @@ WRONG = (
         repair="Leave out detach, .data and no_grad.",
     ),
     Wrong(
+        name="frozen",
+        says="a block whose norm1 is frozen",
+        dies=("gradient",),
+        switches={"frozen": True},
+        repair="Everything in a block is learned: leave out requires_grad_(False).",
+    ),
+    Wrong(
+        name="block_four_times",
+        says="a block whose feed_forward has 4 · width, whatever `hidden` says",
+        dies=("identity",),
+        switches={"inner": "four times"},
+        repair="FeedForward(width, hidden).",
+    ),
+    Wrong(
         name="in_place",
         says="a block that adds to the caller’s x",
         dies=("inputs",),

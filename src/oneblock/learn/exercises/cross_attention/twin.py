@@ -1,5 +1,6 @@
 """Cross-attention and the encoder-decoder with switches: without any they are right; each variant sets some."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -217,6 +218,7 @@ class EncoderDecoder(nn.Module):
         if target_places == "learned":
             self.target_position = nn.Embedding(rows, width)
         waves = torch.arange(rows)[:, None] / 100 ** (torch.arange(width) / width)
+        self.waves: Tensor
         self.register_buffer("waves", torch.cat((waves.sin(), waves.cos()), -1)[:, :width], persistent=False)
         encoder_how = {"norm": norm, "crossed": False}
         decoder_how = {"norm": norm, "crossed": True, "takes": takes, "alone": alone}
@@ -287,13 +289,10 @@ def make(**switches: Any) -> dict[str, Any]:
     whole = {name: value for name, value in switches.items() if name in OF_THE_WHOLE}
     rest = {name: value for name, value in switches.items() if name not in OF_THE_WHOLE}
 
-    def attend(width: int, num_heads: int) -> nn.Module:
-        return CrossAttention(width, num_heads, **rest)
-
-    def both(*args: int) -> nn.Module:
-        return EncoderDecoder(*args, attend=lambda w, h: CrossAttention(w, h), **whole)
-
-    names: dict[str, Any] = {"CrossAttention": attend, "EncoderDecoder": both}
+    names: dict[str, Any] = {
+        "CrossAttention": functools.partial(CrossAttention, **rest),
+        "EncoderDecoder": functools.partial(EncoderDecoder, **whole),
+    }
     if switches.get("layers") == "separate":
         names["mapping"] = lambda: {"key_value.weight": separate}
     return names

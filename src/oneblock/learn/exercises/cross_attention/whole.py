@@ -15,7 +15,7 @@ def shaken(a: Asker, layers: int = 2) -> Remote:
     """An encoder-decoder whose parameters are random, so that nothing that starts at zero stays unseen."""
     module = a.build("EncoderDecoder", SOURCES, TARGETS, WIDTH, HEADS, layers, CONTEXT)
     # By the learner's own names, whatever they are.
-    module.ask("load", weights={name: random_like(a, tensor) for name, tensor in module.weights().items()})
+    module.ask("load", theirs=True, weights={name: random_like(a, t) for name, t in module.weights().items()})
     return module
 
 

@@ -11,7 +11,7 @@ from oneblock.learn.asker import Asker, Failed, Raised, describe
 from oneblock.learn.exercise import Finding
 from oneblock.learn.exercises.dit.reference import modulate, patchify
 
-IMAGES = ((2, 3, 4, 6, 2), (1, 3, 8, 2, 2), (2, 1, 6, 9, 3), (2, 5, 3, 2, 1), (3, 2, 4, 4, 2))
+IMAGES = ((1, 3, 8, 2, 2), (2, 3, 4, 6, 2), (2, 1, 6, 9, 3), (2, 5, 3, 2, 1), (3, 2, 4, 4, 2))
 """Batch, channels, height, width, patch."""
 
 
@@ -22,7 +22,7 @@ def numbered(a: Asker, *shape: int) -> Tensor:
 
 
 def order_of(a: Asker, got: object, right: Tensor, what: str) -> list[int]:
-    """In which order one square's numbers stand in the learner's tokens; a finding where they are not those, or change."""
+    """In which order a square's numbers stand in the learner's tokens; a finding where they are others, or change."""
     if not isinstance(got, Tensor):
         raise Failed(a.found(f"{what} is {describe(got)}; a tensor is asked"))
     if got.shape != right.shape or got.dtype != right.dtype:
@@ -64,7 +64,9 @@ def round_trip(a: Asker) -> Finding | None:
         if sides[0] == sides[1]:
             answers[" without sides"] = a.call("unpatchify", tokens, patch)
         for told, got in answers.items():
-            found = a.same(got, x, f"unpatchify(patchify(x)) for x {list(x.shape)}, patch {patch}, sides{told or ' given'}")
+            found = a.same(
+                got, x, f"unpatchify(patchify(x)) for x {list(x.shape)}, patch {patch}, sides{told or ' given'}"
+            )
             if found:
                 return found
     return None
@@ -97,7 +99,9 @@ def patch_gradient(a: Asker) -> Finding | None:
 
 
 def modulation(a: Asker) -> Finding | None:
-    asked = [(a.randn(b, t, d), a.randn(b, d), a.randn(b, d)) for b, t, d in ((2, 5, 3), (3, 3, 7), (5, 5, 5), (1, 2, 3))]
+    asked = [
+        (a.randn(b, t, d), a.randn(b, d), a.randn(b, d)) for b, t, d in ((2, 5, 3), (3, 3, 7), (5, 5, 5), (1, 2, 3))
+    ]
     given = [a.call("modulate", *each) for each in asked]
     for got, each in zip(given, asked, strict=True):
         way = lambda each=each: {"1 + scale": 1 + each[2], "x (1 + scale)": each[0] * (1 + each[2][:, None])}  # noqa: E731

@@ -1,8 +1,7 @@
-"""A diffusion transformer's parts, right: patches in and out, and a block that its condition shifts, scales and gates."""
+"""A diffusion transformer's parts, right: patches, and a block that its condition shifts, scales and gates."""
 
 import math
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

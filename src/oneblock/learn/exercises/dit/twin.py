@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 
 def patchify(
-    images: Tensor, patch: int, *, cut: str = "right", numbers: str = "ijc", checked: bool = True, cut_off: bool = False,
-    channels: str = "all", images_in_place: bool = False,
+    images: Tensor, patch: int, *, cut: str = "right", numbers: str = "ijc", checked: bool = True,
+    cut_off: bool = False, channels: str = "all", images_in_place: bool = False,
 ) -> Tensor:  # fmt: skip
     batch, count, height, width = images.shape
     if checked and (height % patch or width % patch):
@@ -98,6 +98,10 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor, *, how: str = "right", lin
     }[how]
 
 
+# A name of its own: `modulate` may come to stand for a variant.
+bent = modulate
+
+
 class Attention(nn.Module):
     def __init__(self, width: int, num_heads: int, how: dict[str, Any]) -> None:
         super().__init__()
@@ -133,7 +137,10 @@ class DiTBlock(nn.Module):
         self.how, self.width = how, width
         self.attention = Attention(width, num_heads, how)
         hidden = how.get("hidden", 4) * width
-        self.up, self.down = nn.Linear(width, hidden, bias=how.get("biases", False)), nn.Linear(hidden, width, bias=False)
+        self.up, self.down = (
+            nn.Linear(width, hidden, bias=how.get("biases", False)),
+            nn.Linear(hidden, width, bias=False),
+        )
         affine = how.get("gains")
         self.norms = nn.ModuleList(
             nn.LayerNorm(width, eps=how.get("eps", 1e-6), elementwise_affine=affine is not None) for _ in range(2)
@@ -188,10 +195,14 @@ class DiTBlock(nn.Module):
         shift, scale = p[f"s{at + 1}"], p[f"c{at + 1}"]
         if how.get("modulated") == "first only" and at == 1:
             shift, scale = torch.zeros_like(shift), torch.zeros_like(scale)
-        if how.get("modulated") == "first for both":
+        if how.get("modulated") == "bounded":
+            scale = scale.clamp(-1, 1)
+        elif how.get("modulated") == "half a shift":
+            shift = shift / 2
+        elif how.get("modulated") == "first for both":
             shift, scale = p["s1"], p["c1"]
         n = self.normed(x, at)
-        h = n if how.get("modulated") == "after" else modulate(n, shift, scale, how=how.get("formula", "right"))
+        h = n if how.get("modulated") == "after" else bent(n, shift, scale, how=how.get("formula", "right"))
         if at == 0:
             y = self.attention(h)
         else:
@@ -200,8 +211,8 @@ class DiTBlock(nn.Module):
                     "none": u}  # fmt: skip
             y = self.down(acts[how.get("act", "gelu")])
         if how.get("modulated") == "after":
-            y = modulate(y, shift, scale)
-        return modulate(n, shift, scale) + y if how.get("skip") == "modulated" else y
+            y = bent(y, shift, scale)
+        return bent(n, shift, scale) + y if how.get("skip") == "modulated" else y
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         p, how = self.parts(c), self.how
@@ -216,6 +227,9 @@ class DiTBlock(nn.Module):
             first, second = first.sigmoid(), second.sigmoid()
         elif how.get("gate") == "tanh":
             first, second = first.tanh(), second.tanh()
+        if how.get("x_cut"):
+            y = x + first * self.branch(x.detach(), 0, p)
+            return y + second * self.branch(y, 1, p)
         if how.get("gate") == "stream":
             x = first * (x + self.branch(x, 0, p))
             return second * (x + self.branch(x, 1, p))

@@ -124,7 +124,7 @@ def mixture(a: Asker, sizes: tuple[int, int, int, int]) -> tuple[Remote, list[Mi
     for each in ours:
         each.load_state_dict(weights)
     for expert in ours[1].experts:
-        expert.forward = lambda x, own=expert: own.down(F.gelu(own.up(x), approximate="tanh"))  # type: ignore[assignment]
+        expert.forward = lambda x, own=expert: own.down(F.gelu(own.up(x), approximate="tanh"))
     return module, ours
 
 

@@ -72,6 +72,10 @@ def route(
     return (chosen, weights) if gives == "chosen, weights" else (weights, chosen)
 
 
+# A name of its own: `route` may come to stand for a variant.
+routed = route
+
+
 def kept(p: Tensor, chosen: Tensor, capacity: int, order: str, counted: str) -> Tensor:
     """Which choices find a place."""
     if counted == "loop":
@@ -156,7 +160,7 @@ class MixtureOfExperts(nn.Module):
         logits = self.router(asks)
         if self.noisy:
             logits = logits + 0.1 * torch.randn_like(logits)
-        weights, chosen = route(logits, self.k, **self.gating)
+        weights, chosen = routed(logits, self.k, **self.gating)
         if self.gate == "cut":
             weights = weights.detach()
         elif self.gate == "none":

@@ -55,7 +55,7 @@ def losses_right(a: Asker, got: Any, right: list[Tensor], told: str) -> Finding 
     for at, (mine, one) in enumerate(zip(got, right, strict=True)):
         # Written so that NaN fails.
         if not abs(mine - float(one)) < TOLERANCE[a.dtype] * max(1.0, float(one)):
-            return a.found(f"{told}, loss {at + 1} of {len(right)} is {mine:.6g}; right is {float(one):.6g}")
+            return a.found(f"{told}, loss {at + 1} of {len(right)} is {mine:.9g}; right is {float(one):.9g}")
     return None
 
 

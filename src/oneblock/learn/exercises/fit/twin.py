@@ -18,7 +18,7 @@ OPTIMISERS = {
     "momentum": lambda own: torch.optim.SGD(own, lr=0.03, momentum=0.9, nesterov=True),
     "rmsprop": lambda own: torch.optim.RMSprop(own, lr=1e-3),
     "adagrad": lambda own: torch.optim.Adagrad(own, lr=0.05),
-    "tiny": lambda own: torch.optim.AdamW(own, lr=1e-9, weight_decay=0.0),
+    "tiny": lambda own: torch.optim.AdamW(own, lr=1e-6, weight_decay=0.0),
     "ascent": lambda own: torch.optim.SGD(own, lr=0.05, maximize=True),
 }
 

@@ -293,14 +293,14 @@ WRONG = (
     Wrong(
         name="first_part",
         says="training of the first parameter alone",
-        dies=("updates",),
+        dies=("gradients", "updates"),
         switches={"trained": "first"},
         repair="Give the optimiser model.parameters().",
     ),
     Wrong(
         name="last_part",
         says="training of the last parameter alone",
-        dies=("updates",),
+        dies=("gradients", "updates"),
         switches={"trained": "last"},
         repair="Give the optimiser model.parameters().",
     ),
@@ -341,7 +341,7 @@ WRONG = (
     ),
     Wrong(
         name="tiny_steps",
-        says="training with steps of 10⁻⁹",
+        says="training with steps of 10⁻⁶",
         dies=("learns",),
         switches={"optimiser": "tiny"},
         repair="Take a learning rate of about 10⁻³.",

@@ -116,13 +116,6 @@ ALIBI = (
         repair="Query i stands at place i + S − T.",
     ),
     Wrong(
-        name="shifted_always",
-        says="ALiBi shifted by the difference of the counts without its sign",
-        dies=("alibi_more_keys",),
-        switches={"align": "absolute"},
-        repair="Query i stands at place i + S − T.",
-    ),
-    Wrong(
         name="plain_slopes",
         says="ALiBi with 2^(−8 (h + 1) / H) for numbers of heads that are no power of two",
         dies=("alibi_heads",),

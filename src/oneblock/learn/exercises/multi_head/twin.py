@@ -37,6 +37,7 @@ class MultiHeadAttention(nn.Module):
         residual: bool = False,
         in_place: bool = False,
         named: bool = True,
+        frozen: bool = False,
         dtype: str = "kept",
     ) -> None:
         super().__init__()
@@ -70,16 +71,16 @@ class MultiHeadAttention(nn.Module):
             self.qkv = nn.Linear(width, inner + 2 * rows, bias=bias)
         if projected != "none":
             self.output = nn.Linear(inner, width, bias=bias)
+            self.output.requires_grad_(not frozen)
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q, k, v, each B×T×(heads · K)."""
         inner, rows = self.heads * self.head, self.shared * self.head
         if self.layout == "split":
-            return self.to_q(x), self.to_k(x), self.to_v(x)
-        if self.layout == "query, key_value":
-            k, v = self.key_value(x).chunk(2, -1)
-            return self.query(x), k, v
-        if self.layout == "turned":
+            together = torch.cat([self.to_q(x), self.to_k(x), self.to_v(x)], -1)
+        elif self.layout == "query, key_value":
+            together = torch.cat([self.query(x), self.key_value(x)], -1)
+        elif self.layout == "turned":
             together = x @ self.w_in
         elif self.layout == "a list":
             together = torch.cat([one(x) for one in self.many], -1)

@@ -251,6 +251,13 @@ WRONG = (
         repair="Stay with torch operations: numpy, item, detach and no_grad cut the gradient off.",
     ),
     Wrong(
+        name="frozen",
+        says="heads whose output projection is frozen",
+        dies=("gradient",),
+        switches={"frozen": True},
+        repair="Both matrices are learned: leave out requires_grad_(False).",
+    ),
+    Wrong(
         name="in_place",
         says="heads that change the caller's x",
         dies=("inputs",),

@@ -1,0 +1,118 @@
+"""Wrong ways to start and to gate the block."""
+
+from oneblock.learn.exercise import Wrong
+
+GATES = (
+    Wrong(
+        name="open_at_first",
+        says="a block whose modulation starts as any layer does",
+        dies=("starts",),
+        switches={"start": "any"},
+        repair="Set weight and bias of modulation to 0.",
+    ),
+    Wrong(
+        name="weight_at_first",
+        says="a block whose modulation's bias alone starts at 0",
+        dies=("starts",),
+        switches={"start": "weight"},
+        repair="Set its weight to 0 too.",
+    ),
+    Wrong(
+        name="gates_at_first",
+        says="a block of whose modulation only the gates start at 0",
+        dies=("starts",),
+        switches={"start": "gates"},
+        repair="All of weight and bias are 0 at first.",
+    ),
+    Wrong(
+        name="ungated",
+        says="a block without gates",
+        dies=("starts",),
+        switches={"gate": "none"},
+        repair="x + gate · contribution.",
+    ),
+    Wrong(
+        name="gate_of_one_more",
+        says="a block with gates of 1 + gate",
+        dies=("starts",),
+        switches={"gate": "one more"},
+        repair="The gate as it is: shut at 0.",
+    ),
+    Wrong(
+        name="sigmoid_gate",
+        says="a block with a sigmoid on its gates",
+        dies=("starts",),
+        switches={"gate": "sigmoid"},
+        repair="The gate as it is.",
+    ),
+    Wrong(
+        name="gated_stream",
+        says="a block whose gates multiply x too",
+        dies=("starts",),
+        switches={"gate": "stream"},
+        repair="x + gate · contribution.",
+    ),
+    Wrong(
+        name="no_residual",
+        says="a block without residuals",
+        dies=("starts",),
+        switches={"skip": "none"},
+        repair="x + gate · contribution.",
+    ),
+    Wrong(
+        name="tanh_gate",
+        says="a block with tanh on its gates",
+        dies=("gates",),
+        switches={"gate": "tanh"},
+        repair="The gate as it is.",
+    ),
+    Wrong(
+        name="one_gate",
+        says="a block that uses gate1 for both",
+        dies=("gates",),
+        switches={"gate": "first for both"},
+        repair="The feed-forward has a gate of its own.",
+    ),
+    Wrong(
+        name="scale_then_shift",
+        says="a block that reads scale, shift, gate",
+        dies=("modulated", "gates"),
+        switches={"chunks": "scale first"},
+        repair="shift, scale, gate.",
+    ),
+    Wrong(
+        name="gate_then_rest",
+        says="a block that reads gate, shift, scale",
+        dies=("gates",),
+        switches={"chunks": "gate first"},
+        repair="shift, scale, gate.",
+    ),
+    Wrong(
+        name="second_first",
+        says="a block that reads the feed-forward's three first",
+        dies=("first_branch",),
+        switches={"chunks": "second first"},
+        repair="Attention's first.",
+    ),
+    Wrong(
+        name="in_turn",
+        says="a block that reads both shifts, both scales, both gates",
+        dies=("gates",),
+        switches={"chunks": "in turn"},
+        repair="Attention's three, then the feed-forward's.",
+    ),
+    Wrong(
+        name="gates_last",
+        says="a block that reads both gates last",
+        dies=("gates",),
+        switches={"chunks": "gates last"},
+        repair="shift1, scale1, gate1, shift2, scale2, gate2.",
+    ),
+    Wrong(
+        name="every_sixth",
+        says="a block whose parts take every sixth number",
+        dies=("gates",),
+        switches={"chunks_strided": True},
+        repair="Six equal parts, one after another: chunk(6, dim=-1).",
+    ),
+)

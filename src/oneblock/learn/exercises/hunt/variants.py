@@ -1,0 +1,188 @@
+"""Tests that are too weak or too strict, and good ones."""
+
+from oneblock.learn.exercise import Right, Wrong
+
+WRONG = (
+    Wrong(
+        name="always",
+        says="a test that fails everything",
+        dies=("spares",),
+        switches={"ends": "always"},
+        repair="Call the implementation and look at what it gives.",
+    ),
+    Wrong(
+        name="never",
+        says="a test that asserts nothing",
+        dies=("spares",),
+        switches={"ends": "never"},
+        repair="Call the implementation, and assert.",
+    ),
+    Wrong(
+        name="returns",
+        says="a test that returns True or False",
+        dies=("kills",),
+        switches={"ends": "returns"},
+        repair="assert, or raise AssertionError.",
+    ),
+    Wrong(
+        name="value_error",
+        says="a test that raises ValueError",
+        dies=("kills",),
+        switches={"ends": "ValueError"},
+        repair="assert, or raise AssertionError.",
+    ),
+    Wrong(
+        name="exact",
+        says="a test that wants equal bits",
+        dies=("spares",),
+        switches={"compare": "equal"},
+        repair="Two right ways round differently: allow 1e-9.",
+    ),
+    Wrong(
+        name="too_loose",
+        says="a test that allows an error of 0.5",
+        dies=("kills",),
+        switches={"tolerance": 0.5},
+        repair="Allow 1e-9.",
+    ),
+    Wrong(
+        name="nan_passes",
+        says="a test whose comparison lets NaN pass",
+        dies=("kills",),
+        switches={"compare": "NaN passes", "without": ["empty"]},
+        repair="assert error < tolerance, not: assert not error > tolerance.",
+    ),
+    Wrong(
+        name="mean_only",
+        says="a test that compares means",
+        dies=("kills",),
+        switches={"compare": "mean"},
+        repair="Compare every number: (got - right).abs().max().",
+    ),
+    Wrong(
+        name="zeros_wanted",
+        says="a test that wants zeros where a query may attend to nothing",
+        dies=("spares",),
+        switches={"empty": "zeros"},
+        repair="Equal weights are right there too: ask only that they are finite.",
+    ),
+    Wrong(
+        name="uniform_wanted",
+        says="a test that wants equal weights where a query may attend to nothing",
+        dies=("spares",),
+        switches={"empty": "uniform"},
+        repair="Zeros are right there too: ask only that they are finite.",
+    ),
+    Wrong(
+        name="sums_wanted",
+        says="a test that wants weights that add up to 1, also where a query may attend to nothing",
+        dies=("spares",),
+        switches={"empty": "sums"},
+        repair="Zeros are right there too.",
+    ),
+    Wrong(
+        name="wrong_reference",
+        says="a test that compares with attention without 1/√K",
+        dies=("spares",),
+        switches={"scale": "none"},
+        repair="Your own attention has to be right first: check it with `oneblock check attention`.",
+    ),
+    Wrong(
+        name="no_mask",
+        says="a test without masks",
+        dies=("kills",),
+        switches={"without": ["mask", "spread", "empty"]},
+        repair="Ask for every rule, also for masks.",
+    ),
+    Wrong(
+        name="no_empty",
+        says="a test without a query that may attend to nothing",
+        dies=("kills",),
+        switches={"without": ["empty"]},
+        repair="Hide all keys from one query, and ask that everything is finite.",
+    ),
+    Wrong(
+        name="shapes_only",
+        says="a test that looks at shapes alone",
+        dies=("kills",),
+        switches={"looks": "shapes", "without": ["empty"]},
+        repair="Look at the numbers.",
+    ),
+    Wrong(
+        name="sums_only",
+        says="a test that asks only whether weights add up to 1",
+        dies=("spares", "kills"),
+        switches={"looks": "sums", "without": ["empty"]},
+        repair="Wrong weights add up to 1 too.",
+    ),
+    Wrong(
+        name="product_only",
+        says="a test that asks only whether the output is weights @ v",
+        dies=("kills",),
+        switches={"looks": "product", "without": ["empty"]},
+        repair="Wrong weights have a product too.",
+    ),
+    Wrong(
+        name="output_only",
+        says="a test that does not look at the weights",
+        dies=("kills",),
+        switches={"looks": "output"},
+        repair="Both output and weights are asked.",
+    ),
+    Wrong(
+        name="one_size",
+        says="a test with T = S = K = W",
+        dies=("kills",),
+        switches={"sizes": [5, 5, 5, 5], "without": ["empty"]},
+        repair="Sizes that all differ: a transposed axis hides in equal ones.",
+    ),
+    Wrong(
+        name="zeros",
+        says="a test with inputs of zeros",
+        dies=("kills",),
+        switches={"inputs": "zeros", "without": ["large", "empty"]},
+        repair="Random numbers: all ways agree on zeros.",
+    ),
+    Wrong(
+        name="softmax_small",
+        says="a test of softmax without large scores",
+        dies=("kills",),
+        switches={"exercise": "softmax", "without": ["large"]},
+        repair="Scores of ±10,000.",
+    ),
+    Wrong(
+        name="square_masks",
+        says="a test of causal masks for T = S alone",
+        dies=("kills",),
+        switches={"exercise": "causal_mask", "without": ["large"]},
+        repair="T < S, T > S, and 1.",
+    ),
+)
+
+RIGHT = (
+    Right(
+        name="assert_close",
+        says="torch.testing.assert_close",
+        switches={"compare": "close"},
+    ),
+    Right(
+        name="keywords",
+        says="a test that gives arguments by name",
+        switches={"calls": "keywords"},
+    ),
+    Right(
+        name="softmax",
+        says="a test of softmax",
+        switches={"exercise": "softmax"},
+    ),
+    Right(
+        name="causal_mask",
+        says="a test of causal masks",
+        switches={"exercise": "causal_mask"},
+    ),
+    Right(
+        name="other_sizes",
+        says="other sizes",
+        switches={"sizes": [7, 11, 5, 3]},
+    ),
+)

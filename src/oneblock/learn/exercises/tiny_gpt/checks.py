@@ -1,0 +1,263 @@
+"""What a tiny GPT must do."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from oneblock.learn.asker import Asker, Raised, Remote, describe
+from oneblock.learn.exercise import Check, Finding
+
+VOCAB, HEADS, WIDTH, LAYERS, CONTEXT = 13, 3, 15, 2, 7
+Weights = dict[str, Tensor]
+
+
+def some_weights(a: Asker) -> Weights:
+    """For a small one. The head's are the token embedding's, so that a tied one is as right as one that is not."""
+    hidden = 4 * WIDTH
+    shapes: dict[str, tuple[int, ...]] = {"token_embedding.weight": (VOCAB, WIDTH)}
+    shapes["position_embedding.weight"] = (CONTEXT, WIDTH)
+    for at in range(LAYERS):
+        own = {"norm1.weight": (WIDTH,), "norm1.bias": (WIDTH,), "attention.qkv.weight": (3 * WIDTH, WIDTH),
+               "attention.output.weight": (WIDTH, WIDTH), "norm2.weight": (WIDTH,), "norm2.bias": (WIDTH,),
+               "feed_forward.up.weight": (hidden, WIDTH), "feed_forward.down.weight": (WIDTH, hidden)}  # fmt: skip
+        shapes |= {f"blocks.{at}.{name}": shape for name, shape in own.items()}
+    shapes |= {"norm.weight": (WIDTH,), "norm.bias": (WIDTH,)}
+    # Rows of numbers whose products are of size 1; embeddings and gains are of size 1 themselves.
+    weights = {n: a.randn(*s) / (math.sqrt(s[1]) if len(s) > 1 and "embedding" not in n else 1) for n, s in shapes.items()}
+    return weights | {"head.weight": weights["token_embedding.weight"]}
+
+
+def steps(w: Weights, tokens: Tensor, form: str) -> dict[str, Tensor]:
+    """What arises on the way; the logits last."""
+    length = tokens.shape[1]
+    x = w["token_embedding.weight"][tokens] + w["position_embedding.weight"][:length]
+    found = {"the embeddings, added": x}
+    later = torch.ones(length, length, dtype=torch.bool).triu(1)
+
+    def norm(y: Tensor, name: str) -> Tensor:
+        return F.layer_norm(y, (WIDTH,), w[f"{name}.weight"], w[f"{name}.bias"], 1e-5)
+
+    for at in range(LAYERS):
+        b = f"blocks.{at}"
+        q, k, v = (
+            p.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+            for p in (norm(x, f"{b}.norm1") @ w[f"{b}.attention.qkv.weight"].T).chunk(3, -1)
+        )
+        scores = (q @ k.transpose(-2, -1) / math.sqrt(WIDTH // HEADS)).masked_fill(later, -math.inf)
+        x = x + (scores.softmax(-1) @ v).transpose(1, 2).flatten(2) @ w[f"{b}.attention.output.weight"].T
+        inner = norm(x, f"{b}.norm2") @ w[f"{b}.feed_forward.up.weight"].T
+        x = x + F.gelu(inner, approximate=form) @ w[f"{b}.feed_forward.down.weight"].T
+        found[f"the stream after block {at}"] = x
+    found["the last norm"] = norm(x, "norm")
+    return found | {"the logits": found["the last norm"] @ w["head.weight"].T}
+
+
+def built(a: Asker, weights: Weights) -> Remote:
+    """The learner's model under these weights."""
+    module = a.build("TinyGPT", VOCAB, WIDTH, HEADS, LAYERS, CONTEXT)
+    module.load(weights)
+    return module
+
+
+def layout(a: Asker) -> Finding | None:
+    weights = some_weights(a)
+    module = a.build("TinyGPT", VOCAB, WIDTH, HEADS, LAYERS, CONTEXT)
+    # What a diagnosis goes by where the weights do not fit.
+    module.weights()
+    module.load(weights)
+    sizes = ((3, CONTEXT), (2, 1), (1, 4))
+    given = [module(a.randint(0, VOCAB, *size)) for size in sizes]
+    for got, size in zip(given, sizes, strict=True):
+        if not isinstance(got, Tensor) or tuple(got.shape) != (*size, VOCAB):
+            said = f"shape {list(got.shape)}" if isinstance(got, Tensor) else describe(got)
+            return a.found(f"tokens {list(size)} of {VOCAB} give logits {[*size, VOCAB]}; yours: {said}", about=got)
+        if got.dtype != a.dtype or not bool(torch.isfinite(got).all()):
+            return a.found(f"the logits are not finite numbers of {str(a.dtype)[6:]}, which the weights are", about=got)
+    return None
+
+
+def causal(a: Asker) -> Finding | None:
+    module = built(a, some_weights(a))
+    tokens = a.randint(0, VOCAB, 2, CONTEXT)
+    other = tokens.clone()
+    cut = 4
+    other[:, cut:] = (other[:, cut:] + 1 + a.randint(0, VOCAB - 1, 2, CONTEXT - cut)) % VOCAB
+    one, two = module(tokens), module(other)
+    if not isinstance(one, Tensor) or not isinstance(two, Tensor) or one.shape != two.shape or one.dim() != 3:
+        return a.found(f"the logits are {describe(one)}")
+    found = a.same(two[:, :cut], one[:, :cut], "the logits")
+    return a.found(f"tokens from place {cut} on were changed, and logits before it moved: they see later tokens") if found else None
+
+
+def values(a: Asker) -> Finding | None:
+    weights = some_weights(a)
+    module = built(a, weights)
+    asked = [a.randint(0, VOCAB, *size) for size in ((3, 5), (2, CONTEXT), (5, 1))]
+    given = [module(tokens) for tokens in asked]
+    for got, tokens in zip(given, asked, strict=True):
+        finds = []
+        for form in ("none", "tanh"):
+            right = steps(weights, tokens, form)
+            finds.append(a.same(got, right["the logits"], f"the logits for tokens {list(tokens.shape)}",
+                                steps=lambda r=right: r))  # type: ignore[misc]  # fmt: skip
+        if all(finds):
+            return finds[0]
+    return None
+
+
+def context(a: Asker) -> Finding | None:
+    module = built(a, some_weights(a))
+    tokens = a.randint(0, VOCAB, 2, CONTEXT + 1)
+    module(tokens[:, :CONTEXT])
+    for length in (CONTEXT + 1, 2 * CONTEXT):
+        try:
+            module(a.randint(0, VOCAB, 2, length))
+        except Raised as error:
+            if "ValueError" in error.error["kinds"]:
+                continue
+            return a.found(f"{length} tokens, context {CONTEXT}: ValueError is asked; {error}", line=error.line)
+        return a.found(f"{length} tokens, context {CONTEXT}: ValueError is asked, and nothing is said")
+    return None
+
+
+def refuses(a: Asker) -> Finding | None:
+    return a.raises("TinyGPT", 11, 10, 3, 1, 5)
+
+
+def start(a: Asker) -> Finding | None:
+    for vocab, width, heads, layers in ((97, 48, 3, 4), (31, 96, 4, 2)):
+        module = a.build("TinyGPT", vocab, width, heads, layers, 17)
+        tokens, targets = a.randint(0, vocab, 16, 17), a.randint(0, vocab, 16, 17)
+        loss = float("nan")
+        for aim in (targets, tokens):
+            got = module(tokens)
+            loss = float(F.cross_entropy(got.double().flatten(0, 1), aim.flatten()))
+            # Written so that NaN fails.
+            if not abs(loss - math.log(vocab)) < 0.4:
+                what = "random next tokens" if aim is targets else "the tokens themselves"
+                return a.found(
+                    f"a fresh model's loss is {loss:.2f} on {what}; ln {vocab} = {math.log(vocab):.2f} is that of even "
+                    "chances, and up to 0.4 beside it are allowed"
+                )
+    return None
+
+
+def gradient(a: Asker) -> Finding | None:
+    weights = some_weights(a)
+    module = built(a, weights)
+    module.train()
+    found = module.grads(a.randint(0, VOCAB, 3, CONTEXT), weigh=a.randn(3, CONTEXT, VOCAB))
+    for name, slope in found["parameters"].items():
+        if slope is None or not bool(slope.abs().sum() > 0):
+            return a.found(f"no gradient reaches {name}: it is never used, or cut off (detach, no_grad)")
+        if not bool(torch.isfinite(slope).all()):
+            return a.found(f"the gradient of {name} is not finite")
+    return None
+
+
+def decoder(a: Asker) -> Finding | None:
+    try:
+        module = a.build("TransformerDecoder", 3, 24)
+    except Raised as error:
+        if error.error["type"] == "KeyError" and not error.error["line"]:
+            # Nobody has to write it.
+            return None
+        raise
+    x = a.randn(2, 5, 24)
+    later = x.clone()
+    later[:, 3:] = a.randn(2, 2, 24)
+    one, two = module(x), module(later)
+    if not isinstance(one, Tensor) or one.shape != x.shape:
+        return a.found(f"TransformerDecoder gives {describe(one)} for {describe(x)}; the shape stays")
+    if a.same(two[:, :3], one[:, :3], "it"):
+        return a.found("TransformerDecoder sees later tokens")
+    if not bool((one - x).abs().max() > 1e-6):
+        return a.found("TransformerDecoder gives x as it came")
+    return a.raises("TransformerDecoder", 1, 10, 3)
+
+
+CHECKS = (
+    Check(
+        id="layout",
+        run=layout,
+        hints=(
+            "The parameters are those of the lesson, and tokens B×T become logits B×T×V.",
+            "Look at the names, at biases, at nn.ModuleList, at the feed-forward's width; then at what forward returns.",
+            "the names of the lesson, or mapping(); head(norm(x)) with x B×T×D",
+        ),
+    ),
+    Check(
+        id="causal",
+        run=causal,
+        needs=("layout",),
+        hints=(
+            "A change of later tokens moves no earlier logits.",
+            "Look at the mask of your block.",
+            "key j is seen by query i where j <= i",
+        ),
+    ),
+    Check(
+        id="values",
+        run=values,
+        needs=("layout", "causal"),
+        hints=(
+            "With given weights the logits are head(norm(blocks(token + position))).",
+            "Follow the stream: embeddings, each block with its own weights, the last norm, the head.",
+            "x = token_embedding(tokens) + position_embedding(arange(T)); for block in blocks: x = block(x); head(norm(x))",
+        ),
+    ),
+    Check(
+        id="context",
+        run=context,
+        needs=("layout",),
+        hints=(
+            "As many tokens as `context` are fine; one more is a ValueError.",
+            "Look at the start of forward.",
+            "if T > context: raise ValueError(…)",
+        ),
+    ),
+    Check(
+        id="refuses",
+        run=refuses,
+        needs=("layout",),
+        hints=(
+            "A width that the heads do not divide is a ValueError.",
+            "Look at where the head's width is computed.",
+            "if width % num_heads: raise ValueError(…)",
+        ),
+    ),
+    Check(
+        id="start",
+        run=start,
+        needs=("values",),
+        hints=(
+            "A fresh model gives every token about the same chance: its loss is near ln V.",
+            "Look at how large the head's weights are at the start; a tied head has the embedding's.",
+            "nn.init.normal_(token_embedding.weight, std=0.02), and the same for the head",
+        ),
+    ),
+    Check(
+        id="gradient",
+        run=gradient,
+        needs=("values",),
+        hints=(
+            "Every parameter has a gradient.",
+            "Look for detach, no_grad, .data, item.",
+            "everything between tokens and logits is torch operations",
+        ),
+    ),
+    Check(
+        id="decoder",
+        run=decoder,
+        needs=("layout",),
+        hints=(
+            "TransformerDecoder, if it is there, is the stack alone: B×T×D to B×T×D, causal.",
+            "Look at its forward.",
+            "for block in blocks: x = block(x)",
+        ),
+    ),
+)
