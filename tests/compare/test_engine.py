@@ -1,5 +1,7 @@
 """The engine from a plan to a verdict: cached, resumed, shared, and not stopped by what diverges."""
 
+import hashlib
+import json
 import math
 import os
 import signal
@@ -16,6 +18,7 @@ from oneblock.compare.engine import TUNING_SEED, compare
 from oneblock.compare.experiment import INSIDE, Lower
 from oneblock.compare.plan import plan, with_rate
 from oneblock.compare.store import Store
+from oneblock.config.serial import to_dict
 from oneblock.data.batches import sample_batch
 
 CLOCKS = ("step_seconds",)
@@ -83,11 +86,23 @@ def test_a_cell_is_the_same_whenever_and_under_whatever_name_it_runs(experiment,
     changes = (
         {"seed": 4},
         {"data_sha256": "e"},
-        {"far": True},
+        {"asked": ("far",)},
+        {"asked": ("layers",)},
+        {"fault": "no-mask"},
         {"device": "cuda"},
         {"config": with_rate(cell.config, 3.0)},
     )
-    assert len({cell.key, *(replace(cell, **change).key for change in changes)}) == 6
+    assert len({cell.key, *(replace(cell, **change).key for change in changes)}) == 8
+
+
+def test_what_was_run_before_there_were_probes_is_found_again(experiment, tiny):
+    (variant, _) = plan(experiment({"pre": (), "post": ("block.placement=post",)}), tiny).variants
+    cell = Cell(config=variant.config, seed=3, data_sha256="d")
+    plain = replace(cell.config, name="", recipe=replace(cell.config.recipe, seed=3))
+    for asked, far in (((), False), (("far",), True)):
+        content = {"config": to_dict(plain), "data": "d", "far": far, "trains": True, "device": "cpu", "version": 1}
+        expected = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        assert replace(cell, asked=asked).key == expected
 
 
 def test_another_version_of_the_measures_is_run_again(experiment, tiny, monkeypatch):

@@ -6,9 +6,12 @@ import string
 
 import pytest
 
-from oneblock.compare.experiment import BUDGETS, MEASURES, VERDICTS, Alike, Lower
+from oneblock.compare.catalogue import CURVES, MEASURES
+from oneblock.compare.experiment import BUDGETS, VERDICTS, Alike, Lower
 from oneblock.compare.experiments import EXPERIMENTS, experiment
+from oneblock.compare.faults import FAULTS
 from oneblock.compare.matching import size
+from oneblock.compare.measures import PROBES
 from oneblock.compare.own import budget_of_files, from_files, vary
 from oneblock.compare.plan import plan, with_rate
 from oneblock.config.errors import OneblockError
@@ -27,7 +30,9 @@ def test_every_experiment_is_whole_and_can_be_planned_at_every_budget(name):
     for comparison in found.rule:
         named = {comparison.a, comparison.b} if isinstance(comparison, Lower | Alike) else {comparison.a}
         assert named <= set(found.variants) and comparison.measure in MEASURES
-    assert set(found.measures) <= set(MEASURES)
+    assert set(found.measures) <= set(MEASURES) and set(found.asked) <= set(PROBES)
+    for figure in found.figures:
+        assert figure.curves and set(figure.curves) <= set(CURVES)
     for verdict in VERDICTS:
         words = found.says.of(verdict)
         assert {field for _, field, _, _ in string.Formatter().parse(words) if field} <= set(FIELDS)
@@ -35,7 +40,9 @@ def test_every_experiment_is_whole_and_can_be_planned_at_every_budget(name):
     for budget in found.budgets.values():
         made = plan(found, budget, settings=["recipe.data=pattern"] if found.trains else [])
         assert made.labels == tuple(found.variants)
-        assert len({json.dumps(to_dict(variant.config)) for variant in made.variants}) == len(made.variants)
+        different = {(json.dumps(to_dict(variant.config)), variant.fault) for variant in made.variants}
+        assert len(different) == len(made.variants)
+        assert all(variant.fault in ("", *FAULTS) for variant in made.variants)
         if found.equal == "parameters":
             first, *others = (variant.parameters for variant in made.variants)
             assert all(abs(other - first) <= found.tolerance * first for other in others)
@@ -43,10 +50,10 @@ def test_every_experiment_is_whole_and_can_be_planned_at_every_budget(name):
 
 def test_experiments_are_found_by_name_and_row_and_others_by_likeness():
     assert experiment("placement") is experiment("E7") is experiment("e7")
-    assert experiment("kv_heads").name == "kv-heads"
+    assert experiment("kv_heads").name == "kv-heads" and experiment("E2").name == "gradient-flow"
     with pytest.raises(OneblockError, match=r"plasement is not an experiment; try placement"):
         experiment("plasement")
-    with pytest.raises(OneblockError, match="residuals, ablation"):
+    with pytest.raises(OneblockError, match="residuals, gradient-flow"):
         experiment("zzz")
 
 
@@ -68,6 +75,23 @@ def test_flops_can_be_held_equal_and_the_width_be_solved_for(experiment, tiny):
     assert abs(made.variants[1].flops / made.variants[0].flops - 1) <= 0.3
     with pytest.raises(OneblockError, match=r"the variant three cannot be matched: the nearest flops"):
         plan(experiment(variants, equal="flops", solve="width", tolerance=0.001), tiny)
+
+
+def test_a_width_that_comes_near_and_feed_forwards_for_the_rest(experiment, tiny):
+    variants = {"four layers": ("num_layers=4",), "one": ("num_layers=1",)}
+    made = plan(experiment(variants, equal="parameters", solve="shape"), tiny)
+    deep, shallow = made.variants
+    assert deep.solved == "" and shallow.solved.startswith("hidden=") and "width=" in shallow.solved
+    assert shallow.config.model.width > deep.config.model.width
+    assert abs(shallow.parameters / deep.parameters - 1) <= 0.01
+
+
+def test_a_fault_is_no_setting_of_the_configuration(experiment, tiny):
+    made = plan(experiment({"right": (), "wrong": ("fault=no-mask", "block.norm=layer")}), tiny)
+    assert [variant.fault for variant in made.variants] == ["", "no-mask"]
+    assert made.variants[1].settings == ("fault=no-mask", "block.norm=layer")
+    with pytest.raises(OneblockError, match="fault"):
+        plan(experiment({"one": (), "two": ("block.norm=layer",)}), tiny, settings=["fault=no-mask"])
 
 
 @pytest.mark.parametrize("setting", ["recipe.batch_size=12", "context=4", "recipe.steps=3", "recipe.tokenizer=bytes"])

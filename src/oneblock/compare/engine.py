@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.cell import Cell
-from oneblock.compare.experiment import MEASURES
 from oneblock.compare.plan import Plan, Variant, with_rate
 from oneblock.compare.store import Store
 from oneblock.compare.verdict import Finding, Values, judge, overall
@@ -54,12 +54,17 @@ class Outcome:
 
 def compare(plan: Plan, store: Store, *, device: str = "cpu", tell: Tell = lambda words: None) -> Outcome:
     """Run what is missing and judge. Other processes with the same plan and store share the cells."""
-    far = any(name in ("far_loss", "stretch") for name in plan.experiment.wanted)
 
     def cell(variant: Variant, rate: float, seed: int) -> Cell:
-        trains = plan.experiment.trains
-        config = with_rate(variant.config, rate)
-        return Cell(config=config, seed=seed, data_sha256=plan.data_sha256, far=far, trains=trains, device=device)
+        return Cell(
+            config=with_rate(variant.config, rate),
+            seed=seed,
+            data_sha256=plan.data_sha256,
+            asked=plan.experiment.asked,
+            fault=variant.fault,
+            trains=plan.experiment.trains,
+            device=device,
+        )
 
     tuned: dict[str, dict[float, float]] = {label: {} for label in plan.labels}
     if len(plan.rates) > 1:
@@ -82,7 +87,8 @@ def _values(name: str, runs: Mapping[str, tuple[Result, ...]], plan: Plan) -> di
     """One measure by variant and seed. The loss of a run that diverged is that of having learned nothing."""
     raw = {label: [float(run["measures"].get(name, math.nan)) for run in of] for label, of in runs.items()}
     if not MEASURES[name].loss:
-        return raw
+        # An infinite one decides nothing either.
+        return {label: [value if math.isfinite(value) else math.nan for value in of] for label, of in raw.items()}
     finite = [value for of in raw.values() for value in of if math.isfinite(value)]
     worst = max([plan.nothing_learned, *finite])
     return {

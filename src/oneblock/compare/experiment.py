@@ -5,35 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from oneblock.compare.catalogue import CURVES, MEASURES
+
 SUPPORTED, REFUTED = "supported", "refuted"
 INSIDE, UNTESTABLE = "inside the noise", "not testable at this scale"
 VERDICTS = (SUPPORTED, REFUTED, INSIDE, UNTESTABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
-    """Something a cell gives for each run. `loss`: a run that diverged counts as having learned nothing."""
+class Figure:
+    """Lines of a report, one for each variant and curve. `curves`: names of the catalogue, on one pair of axes."""
 
-    unit: str
-    words: str
-    loss: bool = False
-
-
-MEASURES = {
-    "val_loss": Measure(unit="nats per token", words="loss on the whole validation split", loss=True),
-    "train_loss": Measure(unit="nats per token", words="mean training loss of the last tenth of the steps", loss=True),
-    "far_loss": Measure(
-        unit="nats per token", words="loss of the last tokens of texts four times the trained length", loss=True
-    ),
-    "stretch": Measure(unit="nats per token", words="that, less the loss of the same tokens within the trained length"),
-    "grad_norm": Measure(unit="", words="largest gradient norm after the first tenth of the steps"),
-    "growth": Measure(unit="ln", words="ln of how much larger the stream leaves the blocks than it enters them"),
-    "flips": Measure(unit="share", words="share of layers that turn the stream's sign"),
-    "gradient": Measure(unit="ln", words="ln of how much larger a gradient comes out below the blocks than it entered"),
-    "cache_bytes": Measure(unit="bytes per token", words="keys and values kept for a token, 16 bit"),
-    "step_seconds": Measure(unit="s", words="median seconds of a step, on a machine that may have been busy"),
-}
-"""Every measure by name. `far_loss` and `stretch` only where an experiment asks for them."""
+    title: str
+    curves: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,10 +117,14 @@ class Experiment:
     """One experiment, as its file declares it.
 
     variants:  label -> settings; the first is the one that others are matched to and whose seeds give the noise floor
+               (`fault=NAME` among them plants a fault of `compare.faults`)
     equal:     "tokens", "parameters" or "flops" (for each token)
-    solve:     what is changed to make them equal: "hidden" (of the feed-forwards) or "width"
+    solve:     what is changed to make them equal: "hidden" (of the feed-forwards), "width", or "shape": the width, and
+               then the feed-forwards for what is left
     measures:  what the table shows; the rule may name others too
+    figures:   what is drawn besides the losses
     trains:    False: what is measured is the untrained model
+    decides:   the quick budget must reach a verdict, one way or the other
     """
 
     name: str
@@ -152,10 +140,19 @@ class Experiment:
     measures: tuple[str, ...] = ("val_loss", "train_loss", "step_seconds")
     rule: tuple[Comparison, ...]
     says: Sayings
+    figures: tuple[Figure, ...] = ()
     budgets: Mapping[str, Budget] = field(default_factory=lambda: BUDGETS)
     trains: bool = True
+    decides: bool = False
 
     @property
     def wanted(self) -> tuple[str, ...]:
         """Every measure that is shown or judged, in order, once."""
         return tuple(dict.fromkeys((*self.measures, *(comparison.measure for comparison in self.rule))))
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The probes that give what is shown, judged or drawn, by name."""
+        probes = {MEASURES[name].by for name in self.wanted}
+        probes |= {CURVES[name].by for figure in self.figures for name in figure.curves}
+        return tuple(sorted(probes - {""}))

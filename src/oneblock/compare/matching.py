@@ -29,9 +29,13 @@ def matched(config: Config, target: int, *, equal: str, solve: str = "hidden", t
     """The configuration with the size that brings its count nearest to `target`.
 
     solve: "hidden" changes the inner width of every dense or gated feed-forward, "width" the model's, in steps that
-    its heads allow. The counts rise with either, so the nearest is found by halving. OneblockError where the nearest is
-    further than `tolerance` (a share of the target), or where there is nothing to change.
+    its heads allow, "shape" first the width as near as it goes and then the feed-forwards. The counts rise with either,
+    so the nearest is found by halving. OneblockError where the nearest is further than `tolerance` (a share of the
+    target), or where there is nothing to change.
     """
+    if solve == "shape":
+        near = matched(config, target, equal=equal, solve="width", tolerance=1.0)
+        return matched(near, target, equal=equal, tolerance=tolerance)
     if abs(size(config, equal) - target) <= 0.1 * tolerance * target:
         return config
     step, sized = _hidden(config) if solve == "hidden" else _width(config)

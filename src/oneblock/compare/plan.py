@@ -32,12 +32,14 @@ TRAINING = (
     "embedding_dropout=0",
 )
 """How an experiment trains unless it says otherwise: nothing that hides a difference, nothing that waits to pay."""
+FAULT = "fault="
+"""What a setting begins with that names a fault, not a path of the configuration."""
 SAME = ("context", "vocab_size", "recipe.data", "recipe.tokenizer", "recipe.batch_size", "recipe.steps", "recipe.seed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One variant ready to run. `solved`: the size that was found for it, in words."""
+    """One variant ready to run. `solved`: the size that was found for it, in words; `fault`: what is planted in it."""
 
     label: str
     config: Config
@@ -46,6 +48,7 @@ class Variant:
     parameters: int
     flops: int
     cache_bytes: int
+    fault: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +143,7 @@ def _decoder(label: str, config: Config) -> Config:
 
 def _variant(base: Config, label: str, settings: Sequence[str]) -> Config:
     try:
-        return override(base, *settings)
+        return override(base, *(setting for setting in settings if not setting.startswith(FAULT)))
     except ConfigError as error:
         raise OneblockError(f"the variant {label} ({', '.join(settings)}) is not valid: {error}") from None
 
@@ -190,4 +193,5 @@ def _described(label: str, config: Config, before: Config, settings: tuple[str, 
         parameters=sum(parameters(config).values()),
         flops=flops_per_token(config),
         cache_bytes=cache_bytes_per_token(config),
+        fault="".join(setting.removeprefix(FAULT) for setting in settings if setting.startswith(FAULT)),
     )

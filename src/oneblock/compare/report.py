@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-import numpy as np
-
+from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.engine import Outcome
-from oneblock.compare.experiment import MEASURES, Alike
+from oneblock.compare.experiment import Alike
+from oneblock.compare.lines import figure, losses
 from oneblock.compare.verdict import Finding
 from oneblock.compare.words import describe, held, number, rows, sentence
-from oneblock.train.report.charts import Chart, Series, draw
 from oneblock.train.report.frame import framed, tiles
 from oneblock.train.report.markup import Markup, element
 from oneblock.train.report.pieces import section, table
 
-COLORS = ("c1", "c2", "c3", "c4")
 WIDE, HIGH = 600, 44
 
 
@@ -37,7 +34,10 @@ def page(outcome: Outcome, command: str) -> str:
         ),
         section("Verdict", element("p", sentence(outcome)), *map(_interval, outcome.findings)),
         section("Variants", *_variants(outcome)),
-        section("Losses", *_curves(outcome)) if experiment.trains else None,
+        section("Losses", *losses(outcome)) if experiment.trains else None,
+        section("Figures", *(chart for of in experiment.figures for chart in figure(outcome, of)))
+        if experiment.figures
+        else None,
         section("How it was run", element("pre", command), *(element("p", line) for line in _origin(outcome))),
     )
 
@@ -85,45 +85,6 @@ def _interval(finding: Finding) -> Markup:
     words = describe(finding)
     drawing = element("svg", element("title", words), *lines, viewBox=f"0 0 {WIDE} {HIGH}", width="100%", role="img")
     return element("figure", element("figcaption", words), element("div", drawing, class_="c1"))
-
-
-def _curves(outcome: Outcome) -> list[Markup]:
-    """The first variant with three others on each chart: there are four colours."""
-    first, *others = outcome.plan.labels
-    groups = [others[at : at + 3] for at in range(0, len(others), 3)]
-    return [chart for n, group in enumerate(groups) if (chart := _chart(outcome, [first, *group], n)) is not None]
-
-
-def _chart(outcome: Outcome, labels: Sequence[str], number_: int) -> Markup | None:
-    series, seen, last = [], [], 1.0
-    for label, color in zip(labels, COLORS, strict=False):
-        curves = [run["curve"] for run in outcome.runs[label] if run["curve"]]
-        length = min(map(len, curves), default=0)
-        if not length:
-            continue
-        xs = [point[0] for point in curves[0][:length]]
-        losses = np.array([[loss for _, loss in curve[:length]] for curve in curves])
-        series.append(Series(label=f"{label}, mean", xs=xs, ys=losses.mean(0).tolist(), color=color, line=True))
-        for edge in (losses.min(0), losses.max(0)):
-            name = f"{label}, lowest and highest seed"
-            series.append(Series(label=name, xs=xs, ys=edge.tolist(), color=color, faint=True))
-        seen += [value for value in losses.ravel().tolist() if math.isfinite(value)]
-        last = max(last, float(xs[-1]))
-    if not seen:
-        return None
-    # A run that flew off shall not press the others flat.
-    top = min(max(seen), 1.3 * outcome.plan.nothing_learned)
-    low = min(seen)
-    return draw(
-        Chart(
-            key=f"loss-{number_}",
-            title="Training loss, nats per token",
-            description=f"{', '.join(labels)}: between {number(low)} and {number(max(seen))}.",
-            series=series,
-            x_range=(0.0, last),
-            y_range=(low - 0.02 * (top - low), max(top, low + 0.01)),
-        )
-    )
 
 
 def _origin(outcome: Outcome) -> list[str]:

@@ -30,12 +30,16 @@ class Finding:
     @property
     def words(self) -> str:
         """What was compared, in a few words."""
-        rule = self.comparison
-        if isinstance(rule, Lower):
-            return f"{rule.measure}: {rule.a} lower than {rule.b}"
-        if isinstance(rule, Alike):
-            return f"{rule.measure}: {rule.a} and {rule.b} within {rule.within:g}"
-        return f"{rule.measure}: {rule.a} {'above' if isinstance(rule, Above) else 'below'} {rule.bound:g}"
+        return worded(self.comparison)
+
+
+def worded(rule: Comparison) -> str:
+    """What a comparison says, in a few words."""
+    if isinstance(rule, Lower):
+        return f"{rule.measure}: {rule.a} lower than {rule.b}"
+    if isinstance(rule, Alike):
+        return f"{rule.measure}: {rule.a} and {rule.b} within {rule.within:g}"
+    return f"{rule.measure}: {rule.a} {'above' if isinstance(rule, Above) else 'below'} {rule.bound:g}"
 
 
 def judge(rule: Sequence[Comparison], values: Values, reference: str, level: float = LEVEL) -> list[Finding]:

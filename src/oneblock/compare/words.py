@@ -7,10 +7,16 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.engine import Outcome
-from oneblock.compare.experiment import MEASURES
 from oneblock.compare.statistics import deviation
 from oneblock.compare.verdict import Finding, deciding
+
+SOLVED = {
+    "hidden": "the feed-forwards' inner width",
+    "width": "the width",
+    "shape": "the width and the feed-forwards' inner width",
+}
 
 
 def sentence(outcome: Outcome) -> str:
@@ -112,8 +118,7 @@ def held(outcome: Outcome) -> str:
     if experiment.equal == "tokens":
         return "tokens and their order"
     count = "FLOPs a token" if experiment.equal == "flops" else "parameters"
-    what = "the feed-forwards' inner width" if experiment.solve == "hidden" else "the width"
-    return f"tokens, their order, and {count} (within {experiment.tolerance:.0%}, by {what})"
+    return f"tokens, their order, and {count} (within {100 * experiment.tolerance:g}%, by {SOLVED[experiment.solve]})"
 
 
 def as_json(outcome: Outcome, report: str, command: str) -> dict[str, Any]:
@@ -121,6 +126,7 @@ def as_json(outcome: Outcome, report: str, command: str) -> dict[str, Any]:
     plan = outcome.plan
     return {
         "experiment": plan.experiment.name,
+        "row": plan.experiment.row,
         "claim": plan.experiment.claim,
         "source": plan.experiment.source,
         "verdict": outcome.verdict,

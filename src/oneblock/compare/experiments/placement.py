@@ -1,6 +1,6 @@
 """E7: where the norms stand."""
 
-from oneblock.compare.experiment import BUDGETS, Experiment, Lower, Sayings
+from oneblock.compare.experiment import BUDGETS, Experiment, Figure, Lower, Sayings
 from oneblock.compare.experiments.budgets import deeper, with_steps
 
 EXPERIMENT = Experiment(
@@ -13,7 +13,7 @@ EXPERIMENT = Experiment(
         "post": ("block.placement=post",),
         "peri": ("block.placement=peri",),
     },
-    measures=("val_loss", "train_loss", "grad_norm", "growth", "gradient"),
+    measures=("val_loss", "train_loss", "grad_norm", "spikes", "growth", "peak", "gradient"),
     rule=(
         Lower(a="peri", b="pre", expects=0.09),
         Lower(a="pre", b="post"),
@@ -25,6 +25,11 @@ EXPERIMENT = Experiment(
         inside="Not all placements could be told apart: {a} less {b} was {difference} nats, noise floor {floor}.",
         untestable="Runs this small cannot see the published gain of peri-norm, 0.09 nats: {a} less {b} was "
         "{difference}, and these seeds find {detectable} four times in five.",
+    ),
+    figures=(
+        Figure(title="The stream after training", curves=("stream by layer",)),
+        Figure(title="While it trains", curves=("gradient norm by step",)),
+        Figure(title="Gradient on the stream", curves=("gradient by layer",)),
     ),
     budgets=deeper(with_steps(BUDGETS, quick=200), quick=6, standard=12, full=36),
 )

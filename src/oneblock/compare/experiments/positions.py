@@ -1,6 +1,6 @@
 """E10: positions, beyond the trained length."""
 
-from oneblock.compare.experiment import Experiment, Lower, Sayings
+from oneblock.compare.experiment import Experiment, Figure, Lower, Sayings
 
 EXPERIMENT = Experiment(
     name="positions",
@@ -14,7 +14,7 @@ EXPERIMENT = Experiment(
         "t5": ("position=t5",),
         "none": ("position=none",),
     },
-    measures=("val_loss", "far_loss", "stretch"),
+    measures=("val_loss", "far_loss", "stretch", "naive_stretch"),
     rule=(
         Lower(a="alibi", b="rotary", measure="stretch"),
         Lower(a="alibi", b="sinusoidal", measure="stretch"),
@@ -24,4 +24,5 @@ EXPERIMENT = Experiment(
         "{difference} nats on the same tokens (99 %: {low} to {high}).",
         refuted="Beyond the trained length {b} lost less than ALiBi here ({difference} nats).",
     ),
+    figures=(Figure(title="Beyond the trained length", curves=("loss by position",)),),
 )

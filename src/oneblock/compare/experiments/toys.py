@@ -37,4 +37,5 @@ EXPERIMENT = Experiment(
     ),
     budgets={"quick": SIZES, "standard": SIZES, "full": SIZES},
     trains=False,
+    decides=True,
 )

@@ -1,0 +1,21 @@
+"""What is measured of a cell beyond its loss: one file for each probe, run only where an experiment asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from oneblock.compare.measures import attention, experts, far, latency, layers, leak, probe, reach, spikes
+from oneblock.compare.measures.subject import Found, Subject
+
+PROBES: dict[str, Callable[[Subject], Found]] = {
+    "far": far.measure,
+    "reach": reach.measure,
+    "layers": layers.measure,
+    "probe": probe.measure,
+    "attention": attention.measure,
+    "leak": leak.measure,
+    "latency": latency.measure,
+    "experts": experts.measure,
+    "spikes": spikes.measure,
+}
+"""Name (`by` of the catalogue's measures and curves) -> what measures it."""

@@ -1,0 +1,67 @@
+"""Every experiment on models of a second's training: what it shows, judges and draws is there."""
+
+import math
+
+import pytest
+
+from oneblock.compare.cell import Cell
+from oneblock.compare.engine import compare
+from oneblock.compare.experiment import REFUTED, SUPPORTED, Budget
+from oneblock.compare.experiments import EXPERIMENTS
+from oneblock.compare.plan import plan
+from oneblock.compare.report import page
+from oneblock.compare.store import Store
+
+SMOKE = ("context=8", "width=16", "recipe.batch_size=4", "recipe.steps=4", "recipe.schedule.warmup=1")
+UNTRAINED = ("context=16", "width=16", "num_layers=3")
+HAS_NONE = {"imbalance", "dropped", "spikes"}
+"""Measures that only a model with experts has, or a run of more than 50 steps."""
+
+
+def planned(found, text, seeds=2):
+    settings = [*SMOKE, f"recipe.data={text}"] if found.trains else list(UNTRAINED)
+    small = Budget(settings=("num_layers=2", "block.attention.num_heads=2"), seeds=seeds, rates=(1.0,))
+    return plan(found, small, settings=settings)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_an_experiment_asks_for_is_measured(name, text):
+    found = EXPERIMENTS[name]
+    made = planned(found, text)
+    for variant in {made.variants[0].label: made.variants[0], made.variants[-1].label: made.variants[-1]}.values():
+        cell = Cell(
+            config=variant.config,
+            seed=1,
+            data_sha256=made.data_sha256,
+            asked=found.asked,
+            fault=variant.fault,
+            trains=found.trains,
+        )
+        result = cell.run()
+        for measure in found.wanted:
+            assert math.isfinite(result["measures"][measure]) or measure in HAS_NONE, (variant.label, measure)
+        for figure in found.figures:
+            for curve in figure.curves:
+                points = result["curves"].get(curve, [])
+                assert [x for x, _ in points] == sorted({x for x, _ in points}), curve
+                assert points or curve == "tokens by expert", curve
+
+
+def test_a_smoke_run_with_figures_is_a_page(text, tmp_path):
+    store = Store(tmp_path / "out")
+    outcome = compare(planned(EXPERIMENTS["mask"], text), store)
+    store.close()
+    verdicts = {finding.words: finding.verdict for finding in outcome.findings}
+    assert verdicts["leak: before below -15"] == SUPPORTED
+    assert REFUTED not in [verdict for words, verdict in verdicts.items() if words.startswith(("leak:", "blocked"))]
+    html = page(outcome, "x")
+    assert "fault=no-mask" in html and "Figures" not in html
+
+
+def test_figures_are_on_the_page(text, tmp_path):
+    store = Store(tmp_path / "out")
+    outcome = compare(planned(EXPERIMENTS["gradient-flow"], text), store)
+    store.close()
+    html = page(outcome, "x")
+    assert all(figure.title in html for figure in EXPERIMENTS["gradient-flow"].figures)
+    assert html.count("<figure>") >= 2 * 3 + len(outcome.findings)
