@@ -205,7 +205,7 @@ def test_where_there_is_no_bubblewrap_it_is_said(monkeypatch, tmp_path):
     bubblewrap.cache_clear()
     try:
         words, shut_in = command(str(tmp_path), (5, 6, 7))
-        assert not shut_in and words[1] == "-I" and words[-3:] == ["5", "6", "7"]
+        assert not shut_in and words[1] == "-I" and words[-4:] == ["5", "6", "7", ""]
     finally:
         bubblewrap.cache_clear()
     assert "no sandbox" in NO_SANDBOX and "bubblewrap" in NO_SANDBOX

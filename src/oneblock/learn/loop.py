@@ -24,6 +24,10 @@ SETTLE = 0.05
 """Seconds that a file is given after the first sign of a change."""
 
 
+PRELOAD = {"fit": "torch._dynamo"}
+"""What an exercise makes torch load late: the first optimiser in a process, its compiler."""
+
+
 class Keys(Protocol):
     """What the loop needs of a terminal."""
 
@@ -39,15 +43,16 @@ class Keys(Protocol):
 class Grader:
     """Grades with a process that has been started ahead, so that a save need not wait for Python and torch."""
 
-    def __init__(self) -> None:
-        self.spare: Child | None = Child()
+    def __init__(self, first: str = "") -> None:
+        self.spare: Child | None = Child(preload=PRELOAD.get(first, ""))
 
     def __call__(self, name: str, path: Path) -> Grade:
         child, self.spare = self.spare, None
         try:
             return check(name, path, child=child)
         finally:
-            self.spare = Child()
+            # Who saved this exercise will most likely save it again.
+            self.spare = Child(preload=PRELOAD.get(name, ""))
 
     def close(self) -> None:
         """End the process that waits."""

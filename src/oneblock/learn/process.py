@@ -72,7 +72,7 @@ def _called(asked: Any) -> Any:
 class Child:
     """One fresh process. `open` shows it the file, `ask` gives one order; after `Ended` there is nothing to ask."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, preload: str = "") -> None:
         self.limits = limits or Limits()
         self.scratch = tempfile.TemporaryDirectory(prefix="oneblock-check-")
         self.said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
@@ -80,7 +80,7 @@ class Child:
         orders_there, self.orders = os.pipe()
         self.answers, answers_there = os.pipe()
         there = (orders_there, answers_there, self.traces.fileno())
-        command, self.shut_in = sandbox.command(self.scratch.name, there)
+        command, self.shut_in = sandbox.command(self.scratch.name, there, preload)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         environment |= {
             "CUDA_VISIBLE_DEVICES": "", "PYTHONNOUSERSITE": "1", "TMPDIR": self.scratch.name,

@@ -39,10 +39,13 @@ def wrapped(path: str, scratch: str, command: list[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def command(scratch: str, pipes: tuple[int, ...]) -> tuple[list[str], bool]:
-    """What starts the learner's process, and whether that is a sandbox. pipes: for orders, answers, traces."""
+def command(scratch: str, pipes: tuple[int, ...], preload: str = "") -> tuple[list[str], bool]:
+    """What starts the learner's process, and whether that is a sandbox.
+
+    pipes: for orders, answers, traces; preload: a module that is imported before anything is asked.
+    """
     program = str(CHILD / "__main__.py")
     # Isolated: neither PYTHONPATH nor the working directory is searched for modules.
-    plain = [sys.executable, "-I", program, *map(str, pipes)]
+    plain = [sys.executable, "-I", program, *map(str, pipes), preload]
     path = bubblewrap()
     return (wrapped(path, scratch, plain), True) if path else (plain, False)

@@ -1,4 +1,4 @@
-"""Starts the learner's process from this folder alone: `python -I …/child/__main__.py ORDERS ANSWERS TRACES`.
+"""Starts the learner's process from this folder alone: `python -I …/child/__main__.py ORDERS ANSWERS TRACES PRELOAD`.
 
 The folder is loaded as a package under a name of its own, so that nothing else of oneblock can be imported.
 """
@@ -18,4 +18,4 @@ if __name__ == "__main__":
     assert spec is not None and spec.loader is not None
     sys.modules[NAME] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[NAME])
-    importlib.import_module(f"{NAME}.serve").serve(*map(int, sys.argv[1:4]))
+    importlib.import_module(f"{NAME}.serve").serve(*map(int, sys.argv[1:4]), *sys.argv[4:])

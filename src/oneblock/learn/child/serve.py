@@ -25,7 +25,7 @@ CLOSED = 93
 """The exit status where the answers can be written no more."""
 
 
-def serve(orders: int, answers: int, traces: int) -> None:
+def serve(orders: int, answers: int, traces: int, preload: str = "") -> None:
     """Answer orders until there are no more. The first says which file, and with which limits."""
     faulthandler.enable(file=traces)
     if hasattr(faulthandler, "register"):
@@ -36,6 +36,8 @@ def serve(orders: int, answers: int, traces: int) -> None:
         faulthandler.register(signal.SIGXCPU, file=traces, chain=True)
     torch.set_num_threads(1)
     _warm()
+    if preload:
+        importlib.import_module(preload)
     world, desk, leave, seconds = World(), None, os._exit, 0.0
     world.watch_seeding()
     write_all(answers, pack({"number": 0}))

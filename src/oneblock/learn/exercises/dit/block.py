@@ -94,8 +94,7 @@ def inventory(a: Asker) -> Finding | None:
     block(a.randn(B, T, D), gate1=1.0, gate2=1.0)
     for name, tensor in block.fresh.items():
         # A gain that is frozen at 1 is none.
-        own = tensor.dim() == 1 and tuple(tensor.shape) != (6 * D,) and block.module.get(f"{name}.requires_grad")
-        if own:
+        if tensor.dim() == 1 and tuple(tensor.shape) != (6 * D,) and block.module.get(f"{name}.requires_grad"):
             return a.found(f"{name} {list(tensor.shape)} is a bias or a gain; only modulation has one, norms have none")
     shapes = {tuple(t.shape) for t in block.fresh.values()}
     if not {(4 * D, D), (D, 4 * D)} <= shapes:
@@ -147,7 +146,6 @@ def second_branch(a: Asker) -> Finding | None:
     shift, scale, gate = a.randn(D), a.randn(D), a.randn(D)
     plain = block(x, gate2=1.0)
     got = block(x, shift2=shift, scale2=scale, gate2=gate)
-    found = None
     for given, (b, s, g) in ((plain, (0.0, 0.0, 1.0)), (got, (shift, scale, gate))):
         normed = F.layer_norm(x, (D,), eps=1e-6) * (1 + s) + b
         rights = [x + g * feed_forward(normed) for feed_forward in forwards(block)]
@@ -260,9 +258,8 @@ def condition(a: Asker) -> Finding | None:
     for at in range(B):
         made = (weight @ F.silu(c[at])).split(D)
         parts = {name: offset[name] + made[i] for i, name in enumerate(PARTS)}
-        found = a.same(
-            got[at], block(x[at : at + 1], **parts)[0], f"image {at} under a condition of its own: silu(c) first"
-        )
+        right = block(x[at : at + 1], **parts)[0]
+        found = a.same(got[at], right, f"image {at} under a condition of its own: silu(c) first")
         if found:
             return Finding(message=found.message)
     return None
