@@ -47,7 +47,7 @@ def _stay(lab: Lab) -> None:
 
     say("starting …")
     note = "" if bubblewrap() else NO_SANDBOX
-    grader = Grader()
+    grader = Grader(lab.first())
     try:
         with Terminal() as terminal:
             Loop(lab, terminal, grader, note).run()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path("my_transformer")
 """Where `oneblock learn` puts the exercises."""
+PRELOAD = {"fit": "torch._dynamo"}
+"""What an exercise makes torch load late: the first optimiser in a process, its compiler."""
 
 
 def check(

@@ -13,7 +13,7 @@ from oneblock.learn import screen
 from oneblock.learn.errors import LearnError
 from oneblock.learn.exercises import text_of
 from oneblock.learn.grade import Grade
-from oneblock.learn.grading import check
+from oneblock.learn.grading import PRELOAD, check
 from oneblock.learn.lab import Lab
 from oneblock.learn.process import Child
 from oneblock.learn.screen import Line, Shown
@@ -22,10 +22,6 @@ TICK = 0.25
 """Seconds between two looks at the files."""
 SETTLE = 0.05
 """Seconds that a file is given after the first sign of a change."""
-
-
-PRELOAD = {"fit": "torch._dynamo"}
-"""What an exercise makes torch load late: the first optimiser in a process, its compiler."""
 
 
 class Keys(Protocol):

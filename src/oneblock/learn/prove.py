@@ -17,7 +17,7 @@ from oneblock.learn.diagnose import Diagnosis, diagnose
 from oneblock.learn.exercise import Exercise, Right, Wrong
 from oneblock.learn.exercises import text_of
 from oneblock.learn.grade import Grade
-from oneblock.learn.grading import check
+from oneblock.learn.grading import PRELOAD, check
 from oneblock.learn.judge import Outcome, judge
 from oneblock.learn.process import Child
 from oneblock.learn.source import ALWAYS
@@ -106,7 +106,7 @@ def in_child(exercise: Exercise, switches: dict[str, Any], *, seed: int) -> Grad
 
     Its time is that of a grading in the loop: the process had been started before.
     """
-    with tempfile.TemporaryDirectory() as folder, Child(exercise.limits) as child:
+    with tempfile.TemporaryDirectory() as folder, Child(exercise.limits, PRELOAD.get(exercise.name, "")) as child:
         path = Path(folder) / f"{exercise.name}.py"
         set_them = f"\nimport json\nglobals().update(make(**json.loads({json.dumps(switches)!r})))\n"
         path.write_text(text_of(exercise.name, "twin") + set_them, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -21,7 +22,9 @@ class Projections(nn.Module):
         self.output = nn.Linear(width, width, bias=False)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError("only its projections are lent; to call it, have your MultiHeadAttention in this file")
+        raise NotImplementedError(
+            "only its projections are lent; to call it, have your MultiHeadAttention in this file"
+        )
 
 
 class Watched(nn.Module):
@@ -37,7 +40,10 @@ class Watched(nn.Module):
     def __init__(self, vocab_size: int, scale: float = 1.0, still: bool = False, records: bool = True) -> None:
         super().__init__()
         self.scale, self.still, self.records = scale, still, records
-        self.token, self.past = nn.Linear(vocab_size, vocab_size, bias=False), nn.Linear(vocab_size, vocab_size, bias=False)
+        self.token, self.past = (
+            nn.Linear(vocab_size, vocab_size, bias=False),
+            nn.Linear(vocab_size, vocab_size, bias=False),
+        )
         self.passes: list[dict[str, Any]] = []
         self.quiet = 0
         self.first: list[Tensor] | None = None
@@ -86,11 +92,9 @@ class Watched(nn.Module):
         return [*(entry["weights"] for entry in self.passes), [p.detach().clone() for p in self.parameters()]]
 
     def course(self) -> dict[str, Any]:
-        """What does not depend on the optimiser: (weights changed, optimiser steps, passes without gradients) by pass."""
+        """By pass, what does not depend on the optimiser: weights that changed, its steps, passes without gradients."""
         then = self.weights_then()
-        changed = [
-            [not torch.equal(a, b) for a, b in zip(one, two, strict=True)] for one, two in zip(then, then[1:], strict=False)
-        ]
+        changed = [[not torch.equal(a, b) for a, b in zip(one, two, strict=True)] for one, two in pairwise(then)]
         ends = [*(entry["steps"] for entry in self.passes[1:]), Watched.steps]
         quiet = [*(entry["quiet"] for entry in self.passes[1:]), self.quiet]
         return {

@@ -127,7 +127,9 @@ def fork(a: Asker) -> Finding | None:
         got, _ = text.step(way, cache, 3)
         ways.append((got, text.right(torch.cat([start, way], 1))[:, 3:], "the output"))
     found = text.judged(*ways)
-    return a.found(f"{found.message}: from one cache it goes on in two ways; the one given has changed") if found else None
+    return (
+        a.found(f"{found.message}: from one cache it goes on in two ways; the one given has changed") if found else None
+    )
 
 
 CHECKS = (
@@ -146,7 +148,7 @@ CHECKS = (
         needs=("first",),
         hints=(
             "One token at a time gives what all of them at once give.",
-            "Look at what is joined: old keys and values first, then the new ones, along the axis of time; and what is kept.",
+            "Look at what is joined: old keys and values, then the new ones, along time; and what is kept.",
             "k = cat(cached k, k) along time; v alike; keep both; a single query attends to all of them",
         ),
     ),
@@ -166,7 +168,7 @@ CHECKS = (
         needs=("chunks",),
         hints=(
             "With fewer heads of keys than of queries, head i uses group i // (H / G), cached or not.",
-            "Look at how G heads of keys become H: after the cache or before it, but always each one H / G times in a row.",
+            "Look at how G heads of keys become H: each one H / G times in a row.",
             "k.repeat_interleave(H // G, dim = axis of heads)",
         ),
     ),

@@ -12,9 +12,7 @@ def attend_with_cache(attention: nn.Module, x: Tensor, cache: Cache | None, posi
     heads, groups = attention.num_heads, attention.num_kv_heads
     head_width = x.shape[-1] // heads
     sizes = [heads * head_width, groups * head_width, groups * head_width]
-    q, k, v = (
-        part.unflatten(-1, (-1, head_width)).transpose(1, 2) for part in attention.qkv(x).split(sizes, dim=-1)
-    )
+    q, k, v = (part.unflatten(-1, (-1, head_width)).transpose(1, 2) for part in attention.qkv(x).split(sizes, dim=-1))
     if cache is not None:
         k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)
     new = (k, v)

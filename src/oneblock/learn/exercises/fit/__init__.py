@@ -31,14 +31,14 @@ EXERCISE = Exercise(
     right=RIGHT,
     worked=(
         Worked(
-            says="A model says that 0 is followed by 0 with chance 1/4, by 1 with 3/4, and 1 by each with 1/2. One step "
+            says="A model: 0 is followed by 0 with chance 1/4, by 1 with 3/4, and 1 by each with 1/2. One step "
             "on the batch 0 1 1: the chances of 1 after 0 and of 1 after 1 are 3/4 and 1/2, the loss is "
             "(ln 4/3 + ln 2) / 2.",
             run=lambda a: _of_two(a, [[[0, 1, 1]]], 1),
             right=torch.tensor([math.log(8 / 3) / 2], dtype=torch.float64),
         ),
         Worked(
-            says="The same model, whose weights we put back before every step: batches 0 0 and 1 0, steps = 3. The losses "
+            says="The same model, its weights put back before every step: batches 0 0 and 1 0, steps = 3. The losses "
             "are ln 4, ln 2, ln 4.",
             run=lambda a: _of_two(a, [[[0, 0]], [[1, 0]]], 3),
             right=torch.tensor([math.log(4), math.log(2), math.log(4)], dtype=torch.float64),

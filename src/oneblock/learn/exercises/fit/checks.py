@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -123,7 +124,9 @@ def updates(a: Asker) -> Finding | None:
         return wrong
     if len(then) - 1 != steps:
         passes = len(then) - 1
-        return a.found(f"with steps={steps} there were {passes} passes of the model you were given; one a step is asked")
+        return a.found(
+            f"with steps={steps} there were {passes} passes of the model you were given; one a step is asked"
+        )
     for at, count in enumerate(course["steps"]):
         if count > 1:
             return a.found(f"in step {at + 1} the optimiser steps {count} times; exactly one update a step is asked")
@@ -131,13 +134,15 @@ def updates(a: Asker) -> Finding | None:
         if not any(moved):
             return a.found(f"step {at + 1} of {steps} leaves all weights as they were; each step is an update")
         if not all(moved):
-            return a.found(f"step {at + 1} of {steps} leaves some of the model's weights as they were: train all of them")
+            return a.found(
+                f"step {at + 1} of {steps} leaves some of the model's weights as they were: train all of them"
+            )
     right = [loss_of(weights, batches[at % 3]) for at, weights in enumerate(then[:-1])]
     wrong = losses_right(a, got, right, "each loss is that before its update")
     if wrong:
         return wrong
     down = 0.0
-    for at, (one, two) in enumerate(zip(then, then[1:], strict=False)):
+    for at, (one, two) in enumerate(pairwise(then)):
         leaves = [w.clone().requires_grad_(True) for w in one]
         slopes = torch.autograd.grad(loss_of(leaves, batches[at % 3]), leaves)
         down += sum(float(((new - old) * slope).sum()) for old, new, slope in zip(one, two, slopes, strict=True))

@@ -112,8 +112,7 @@ def _said(losses: list[float], reported: str) -> Any:
     if reported == "running mean":
         return [sum(losses[: i + 1]) / (i + 1) for i in range(len(losses))]
     if reported == "smoothed":
-        kept = list(itertools.accumulate(losses, lambda old, new: 0.9 * old + 0.1 * new))
-        return kept
+        return list(itertools.accumulate(losses, lambda old, new: 0.9 * old + 0.1 * new))
     if reported == "best":
         return list(itertools.accumulate(losses, min))
     if reported == "rounded":

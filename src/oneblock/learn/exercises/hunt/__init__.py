@@ -36,7 +36,7 @@ EXERCISE = Exercise(
     right=RIGHT,
     worked=(
         Worked(
-            says="Three implementations: right; without 1/√K; with a mask that is turned round. 1 is AssertionError, 0 is "
+            says="Three implementations: right; without 1/√K; with the mask turned round. 1 is AssertionError, 0 is "
             "a test that returns.",
             run=lambda a: _verdicts(a, {}, {"scale": "none"}, {"polarity": "hides"}),
             right=torch.tensor([0, 1, 1]),

@@ -109,7 +109,7 @@ CHECKS = (
         hints=(
             "A right implementation passes, however it is written.",
             "Look at the tolerance, at what you ask of a query that may attend to nothing, and at your own reference.",
-            "assert largest error < 1e-9; leave out rows on which the rules give a choice, but ask that they are finite",
+            "assert largest error < 1e-9; leave out rows where the rules give a choice, but ask that they are finite",
         ),
     ),
     Check(

@@ -97,7 +97,10 @@ def _softmax(give: Callable[..., Any], s: dict[str, Any]) -> None:
 
 
 def _causal_mask(give: Callable[..., Any], s: dict[str, Any]) -> None:
-    for queries, keys in ((5, 5), *(() if "large" in s["without"] else ((3, 7), (7, 3), (1, 5), (5, 1), (1, 1), (2, 13)))):
+    for queries, keys in (
+        (5, 5),
+        *(() if "large" in s["without"] else ((3, 7), (7, 3), (1, 5), (5, 1), (1, 1), (2, 13))),
+    ):
         right = torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
         got = give(queries, keys)
         assert got.dtype == torch.bool and torch.equal(got, right)

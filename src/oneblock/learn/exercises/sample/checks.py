@@ -158,7 +158,9 @@ def generator(a: Asker) -> Finding | None:
     other = ids_of(a, a.call("sample", logits, 1.0, None, None, a.generator_of(29)), logits)
     same = ids_of(a, a.call("sample", logits, 1.0, None, None, a.generator_of(23)), logits)
     if not torch.equal(same, first):
-        return a.found("two calls with the generator in the same state give different tokens: chance comes from elsewhere")
+        return a.found(
+            "two calls with the generator in the same state give different tokens: chance comes from elsewhere"
+        )
     if torch.equal(first, other):
         return a.found("generators that start at different seeds give the same 61 tokens: generator is not used")
     if torch.equal(first, second):
@@ -191,7 +193,7 @@ CHECKS = (
         run=plain,
         needs=("greedy",),
         hints=(
-            "Without filters and at temperature 1 each token comes as often as softmax(logits) says, each row by itself.",
+            "Without filters and at temperature 1 each token comes as often as softmax(logits) says, for each row.",
             "Look at the last step: is what you draw an id, and is there chance in it, for every row its own?",
             "draw one id for each row with the chances softmax(logits, -1)",
         ),

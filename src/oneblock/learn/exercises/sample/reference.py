@@ -6,9 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 
-def sample(
-    logits: Tensor, temperature: float, top_k: int | None, top_p: float | None, generator: Generator
-) -> Tensor:
+def sample(logits: Tensor, temperature: float, top_k: int | None, top_p: float | None, generator: Generator) -> Tensor:
     return torch.multinomial(shares(logits, temperature, top_k, top_p), 1, generator=generator).squeeze(-1)
 
 

@@ -31,8 +31,6 @@ state gives the same tokens again, the next call with it gives others, and no ot
 from torch import Generator, Tensor
 
 
-def sample(
-    logits: Tensor, temperature: float, top_k: int | None, top_p: float | None, generator: Generator
-) -> Tensor:
+def sample(logits: Tensor, temperature: float, top_k: int | None, top_p: float | None, generator: Generator) -> Tensor:
     """Token ids drawn from logits B×V (or V): temperature, then top_k, then top_p."""
     raise NotImplementedError("sample is yours to write")

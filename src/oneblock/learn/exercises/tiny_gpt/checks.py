@@ -27,7 +27,9 @@ def some_weights(a: Asker) -> Weights:
         shapes |= {f"blocks.{at}.{name}": shape for name, shape in own.items()}
     shapes |= {"norm.weight": (WIDTH,), "norm.bias": (WIDTH,)}
     # Rows of numbers whose products are of size 1; embeddings and gains are of size 1 themselves.
-    weights = {n: a.randn(*s) / (math.sqrt(s[1]) if len(s) > 1 and "embedding" not in n else 1) for n, s in shapes.items()}
+    weights = {
+        n: a.randn(*s) / (math.sqrt(s[1]) if len(s) > 1 and "embedding" not in n else 1) for n, s in shapes.items()
+    }
     return weights | {"head.weight": weights["token_embedding.weight"]}
 
 
@@ -90,7 +92,11 @@ def causal(a: Asker) -> Finding | None:
     if not isinstance(one, Tensor) or not isinstance(two, Tensor) or one.shape != two.shape or one.dim() != 3:
         return a.found(f"the logits are {describe(one)}")
     found = a.same(two[:, :cut], one[:, :cut], "the logits")
-    return a.found(f"tokens from place {cut} on were changed, and logits before it moved: they see later tokens") if found else None
+    return (
+        a.found(f"tokens from place {cut} on were changed, and logits before it moved: they see later tokens")
+        if found
+        else None
+    )
 
 
 def values(a: Asker) -> Finding | None:
@@ -186,7 +192,7 @@ CHECKS = (
         run=layout,
         hints=(
             "The parameters are those of the lesson, and tokens B×T become logits B×T×V.",
-            "Look at the names, at biases, at nn.ModuleList, at the feed-forward's width; then at what forward returns.",
+            "Look at the names, at biases, nn.ModuleList, the feed-forward's width; then at what forward returns.",
             "the names of the lesson, or mapping(); head(norm(x)) with x B×T×D",
         ),
     ),
@@ -207,7 +213,7 @@ CHECKS = (
         hints=(
             "With given weights the logits are head(norm(blocks(token + position))).",
             "Follow the stream: embeddings, each block with its own weights, the last norm, the head.",
-            "x = token_embedding(tokens) + position_embedding(arange(T)); for block in blocks: x = block(x); head(norm(x))",
+            "x = token_embedding(tokens) + position_embedding(arange(T)); x = block(x) for each; head(norm(x))",
         ),
     ),
     Check(

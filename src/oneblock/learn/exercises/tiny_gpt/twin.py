@@ -61,7 +61,8 @@ class Block(nn.Module):
 
 
 DEFAULTS: dict[str, Any] = {
-    "refuses": "ValueError", "wider": 4, "eps": 1e-5, "bias": False, "start": "small", "heads": "asked", "mask": "right",
+    "refuses": "ValueError", "wider": 4, "eps": 1e-5, "bias": False, "start": "small", "heads": "asked",
+    "mask": "right",
     "active": "gelu", "block": "pre", "stack": "all", "tied": False, "names": "ours", "position": "added",
     "token": "plain", "last": "norm", "gives": "logits", "long": "ValueError", "layers": 0, "decoder": "absent",
 }  # fmt: skip
@@ -111,7 +112,9 @@ class TinyGPT(nn.Module):
         place = torch.arange(length)
         if self.switches["long"] == "round":
             place = place % self.context
-        place = {"reversed": length - 1 - place, "first": place * 0, "one on": (place + 1) % self.context}.get(how, place)
+        place = {"reversed": length - 1 - place, "first": place * 0, "one on": (place + 1) % self.context}.get(
+            how, place
+        )
         rows = self.part("position_embedding")(tokens % self.context if how == "by token" else place)
         if how == "by text":
             rows = self.part("position_embedding")(torch.arange(len(tokens)) % self.context)[:, None]
