@@ -24,7 +24,7 @@ PAGE = Path(__file__).resolve().parent / "results" / "grader.md"
 def row(proof: Proof) -> str:
     """One exercise as a row of the table."""
     share = f"{100 * proof.diagnosed / proof.failed:.1f} %" if proof.failed else "–"
-    seconds = f"{statistics.median(proof.child_seconds):.1f}" if proof.child_seconds else "–"
+    seconds = f"{statistics.median(proof.child_seconds):.2f}" if proof.child_seconds else "–"
     cells = [
         proof.exercise, proof.wrong, proof.right, proof.runs, proof.false_accepts, proof.false_rejects,
         proof.other_check, share, f"{proof.child_runs - proof.child_wrong} of {proof.child_runs}", seconds,

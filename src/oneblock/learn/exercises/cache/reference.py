@@ -1,14 +1,15 @@
 """The key/value cache, right: keys and values before the groups are spread over the heads, joined along time."""
 
 import math
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Cache = tuple[Tensor, Tensor]
 
 
-def attend_with_cache(attention: nn.Module, x: Tensor, cache: Cache | None, position: int) -> tuple[Tensor, Cache]:
+def attend_with_cache(attention: Any, x: Tensor, cache: Cache | None, position: int) -> tuple[Tensor, Cache]:
     heads, groups = attention.num_heads, attention.num_kv_heads
     head_width = x.shape[-1] // heads
     sizes = [heads * head_width, groups * head_width, groups * head_width]

@@ -129,7 +129,7 @@ def _may(queries: int, keys: int, position: int, how: str, first: bool) -> Tenso
 
 
 def attend_with_cache(
-    attention: nn.Module,
+    attention: Any,
     x: Tensor,
     cache: Any,
     position: int,
@@ -214,7 +214,7 @@ def attend_with_cache(
 def make(**switches: object) -> dict[str, object]:
     """The names a learner would write."""
     names: dict[str, object] = {
-        "MultiHeadAttention": functools.partial(MultiHeadAttention, layout=switches.get("layout", "one")),
+        "MultiHeadAttention": functools.partial(MultiHeadAttention, layout=str(switches.get("layout", "one"))),
         "attend_with_cache": functools.partial(attend_with_cache, **switches),  # type: ignore[arg-type]
     }
     if switches.get("layout") == "separate":

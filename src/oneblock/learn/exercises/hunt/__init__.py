@@ -12,14 +12,15 @@ from oneblock.learn.exercises.hunt.twin import make
 from oneblock.learn.exercises.hunt.variants import RIGHT, WRONG
 
 
-def _verdicts(a: Asker, *switches: dict[str, Any]) -> object:
+def _verdicts(a: Asker, *switches: Any) -> object:
     """1 where the learner's test raises AssertionError, 0 where it returns."""
     if hunted(a).name != "attention":
         return torch.tensor([0, *(1 for _ in switches[1:])])
     found = []
     for each in switches:
         try:
-            a.call("test", a.lend(attention(**each)[HUNTED["attention"]]))
+            lent: Any = attention(**each)[HUNTED["attention"]]
+            a.call("test", a.lend(lent))
             found.append(0)
         except Raised as error:
             found.append(1 if error.error["type"] == "AssertionError" else -1)

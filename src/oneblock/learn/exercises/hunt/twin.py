@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, scale: str = "root") -> Any:
+def attention(q: Any, k: Any, v: Any, mask: Any = None, *, scale: str = "root") -> Any:
     scores = q @ k.transpose(-2, -1) / (math.sqrt(q.shape[-1]) if scale == "root" else 1)
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
@@ -46,7 +46,7 @@ def _attention(give: Callable[..., Any], s: dict[str, Any]) -> None:
     mask = torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
     large = inputs()
     large[0], large[1] = torch.full_like(large[0], 80.0), large[1] + 80.0
-    cases: dict[str, list[Tensor]] = {"plain": inputs(), "front": inputs(2), "two": inputs(2, 3), "large": large}
+    cases: dict[str, list[Any]] = {"plain": inputs(), "front": inputs(2), "two": inputs(2, 3), "large": large}
     cases["mask"], cases["spread"] = [*inputs(), mask], [*inputs(2, 3), torch.stack([mask, mask.flip(1)])[:, None]]
     for name, given in cases.items():
         if name in s["without"]:

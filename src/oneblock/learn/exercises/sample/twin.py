@@ -3,6 +3,7 @@
 import functools
 import math
 import random
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -34,7 +35,7 @@ def _top_k(logits: Tensor, k: int, how: str, fill: str, at: str) -> Tensor:
         keep = logits >= row.topk(count).values[-1]
     else:
         keep = logits >= logits.topk(count).values[..., -1:]
-    low = torch.finfo(logits.dtype).min if LOW[fill] is None else LOW[fill]
+    low: Any = torch.finfo(logits.dtype).min if LOW[fill] is None else LOW[fill]
     return logits.masked_fill(~keep, low) if at != "in place" else logits.masked_fill_(~keep, low)
 
 

@@ -21,7 +21,8 @@ class Block(nn.Module):
             raise ValueError("the heads must divide the width")
         self.heads, self.switches, hidden = heads, switches, switches["wider"] * width
         self.norm1, self.norm2 = (nn.LayerNorm(width, eps=switches["eps"]) for _ in range(2))
-        self.attention, self.feed_forward = nn.Module(), nn.Module()
+        self.attention: Any = nn.Module()
+        self.feed_forward: Any = nn.Module()
         self.attention.qkv, self.attention.output = (
             nn.Linear(width, size, bias=switches["bias"]) for size in (3 * width, width)
         )
