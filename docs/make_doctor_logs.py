@@ -28,8 +28,8 @@ Real trainings of a tiny decoder (2 layers, width 32, 300 steps; `tests/shared/l
 at a known step, in a loop of its own that is not the package's. What the doctor is given is the log: loss, gradient
 norm, rate, a clock and, every 5 steps, the largest attention logit; in "reduced" the same log without the rate and
 without the largest logit. Asked is whether the planted cause is among the first two of "consistent with". Faults and
-rules were written together, the thresholds with seed 0 in view; seeds 1 and 2 were looked at too before the last changes. So the shares say that the
-rules work, not how they do on a fault nobody has thought of.
+rules were written together, the thresholds with seed 0 in view; seeds 1 and 2 were looked at too before the last
+changes. So the shares say that the rules work, not how they do on a fault nobody has thought of.
 In some trainings a reduced log shows nothing at all (a loop that skips overflows has no trace but in its gradients);
 these count as not found.
 """

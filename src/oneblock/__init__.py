@@ -37,7 +37,23 @@ _LATER = {
     "generate": "oneblock.decoding.generate",
     "load": "oneblock.runs.load",
 }
-_ROOMS = ("inspect", "nn", "models", "weights", "data", "machine", "runs", "decoding", "train", "doctor", "learn", "bench")
+_ROOMS = (
+    *("inspect", "nn", "models", "weights", "data", "machine", "runs", "decoding", "train"),
+    *("doctor", "learn", "bench"),
+)
+    "inspect",
+    "nn",
+    "models",
+    "weights",
+    "data",
+    "machine",
+    "runs",
+    "decoding",
+    "train",
+    "doctor",
+    "learn",
+    "bench",
+)
 
 
 def __getattr__(name: str) -> Any:
