@@ -41,19 +41,6 @@ _ROOMS = (
     *("inspect", "nn", "models", "weights", "data", "machine", "runs", "decoding", "train"),
     *("doctor", "learn", "bench"),
 )
-    "inspect",
-    "nn",
-    "models",
-    "weights",
-    "data",
-    "machine",
-    "runs",
-    "decoding",
-    "train",
-    "doctor",
-    "learn",
-    "bench",
-)
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from oneblock.doctor.opening import open_target, wrap
 from oneblock.doctor.patient import Patient, Told
 from oneblock.doctor.probing import KINDS, recognise
 from oneblock.doctor.restore import left_as_found
+from oneblock.doctor.steady import COMPARE, blurred, unsteady
 
 GROUPS = {
     "leak": ("C1", "C2"),
@@ -28,7 +29,7 @@ GROUPS = {
     "cache": ("K1", "K2", "K3"),
     "padding": ("P1", "P2"),
     "batch": ("B1",),
-    "position": ("R0", "R1", "R3", "K3", "D1"),
+    "position": ("R0", "R1", "R2", "R3", "K3", "D1"),
     "norm": ("N1", "N2"),
     "attention": ("A1", "A2", "A3", "A4", "A5", "G1"),
     "heads": ("G1", "A4", "A5"),
@@ -47,6 +48,8 @@ CONFIRMED = ("C1", "C2", "C3", "K1", "K2", "K3", "P1", "P2", "B1", "R1", "A5", "
 NORMS = ("pre", "post", "peri", "out", "none")
 FLAGS = ("tied", "untied", "shared", "fresh", "nope", "relative", "packed", "unscaled", *KINDS)
 AT_ODDS = (("tied", "untied"), ("nope", "relative"), KINDS)
+CHANGES = "answers change from call to call, so there is nothing to compare: see E1 first"
+ROUNDS = "something is computed in 16 bits, which explains what was seen: see D2 first"
 SECONDS = 60.0
 """What one check may take, and what finding out how a model is called may."""
 
@@ -87,9 +90,19 @@ def examine(
         meet(patient)
         findings = []
         with left_as_found(opened.thing if isinstance(opened.thing, torch.nn.Module) else target.module):
+            shaky = any(name in COMPARE for name in wanted) and unsteady(patient)
+            if shaky:
+                wanted = ["E1", *(name for name in wanted if name != "E1")]
             for name in wanted:
+                if shaky and name in COMPARE:
+                    findings.append(Finding(id=name, status="SKIP", message=CHANGES))
+                    continue
                 tell(f"{name}: {CHECKS[name].question}")
                 findings.append(ask(patient, name))
+                if blurred(patient, findings[-1]):
+                    findings[-1] = Finding(id=name, status="SKIP", message=ROUNDS)
+                    findings = findings if "D2" in wanted else [*findings, ask(patient, "D2")]
+                    wanted = [*wanted, "D2"]
     called = str(target.calling) + (f" ({opened.note})" if opened.note else "")
     return Report(target=opened.name, called=called, kind=target.kind, checks=tuple(findings))
 

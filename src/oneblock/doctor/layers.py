@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 
 from oneblock.doctor.calling import CACHES
 from oneblock.doctor.target import Target
+
+MOST = 4
+"""So many lists of modules are tried, the largest first."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +44,31 @@ class Called:
 
 
 def blocks(target: Target, x: Tensor) -> list[Called]:
-    """The layers of a model, each as it was called: the longest list of modules of one class that maps B × T × D."""
-    best: list[tuple[str, nn.Module]] = []
+    """The layers of a model, each as it was called: the largest list of modules of one class that maps B × T × D.
+
+    A list of branches (all attentions, all feed-forwards, with the residuals in the loop around them) is none.
+    """
+    lists: list[list[tuple[str, nn.Module]]] = []
     if target.adapter and hasattr(target.thing, "blocks"):
         given = target.thing.blocks() if callable(target.thing.blocks) else target.thing.blocks
-        best = [(f"blocks.{i}", each) for i, each in enumerate(given) if isinstance(each, nn.Module)]
+        lists = [[(f"blocks.{i}", each) for i, each in enumerate(given) if isinstance(each, nn.Module)]]
+    named = bool(lists and lists[0])
     for path, module in target.module.named_modules():
-        if isinstance(module, nn.ModuleList | nn.Sequential) and len(module) and not (target.adapter and best):
+        if isinstance(module, nn.ModuleList | nn.Sequential) and len(module) and not named:
             inside = [(f"{path}.{name}", each) for name, each in module.named_children()]
             alike = len({type(each) for _, each in inside}) == 1 and any(p.dim() > 1 for p in inside[0][1].parameters())
-            if alike and sum(p.numel() for p in module.parameters()) > sum(
-                p.numel() for _, m in best for p in m.parameters()
-            ):
-                best = inside
+            lists += [inside] if alike else []
+    lists.sort(key=lambda inside: -sum(p.numel() for _, m in inside for p in m.parameters()))
+    for inside in lists[:MOST]:
+        calls = _calls(target, x, inside)
+        # What blocks write is what the next one reads, or they norm what they read; a branch does neither.
+        chained = any(torch.equal(a.out, b.given) for a, b in itertools.pairwise(calls) if a.out.shape == b.given.shape)
+        if calls and (named or chained or any(norms(each.block) for each in calls)):
+            return calls
+    return []
+
+
+def _calls(target: Target, x: Tensor, inside: list[tuple[str, nn.Module]]) -> list[Called]:
     calls: list[Called] = []
 
     def note(name: str) -> Callable[..., None]:
@@ -64,7 +80,7 @@ def blocks(target: Target, x: Tensor) -> list[Called]:
 
         return hook
 
-    handles = [module.register_forward_hook(note(name), with_kwargs=True) for name, module in best]
+    handles = [module.register_forward_hook(note(name), with_kwargs=True) for name, module in inside]
     try:
         target(x)
     finally:

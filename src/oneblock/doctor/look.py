@@ -20,6 +20,8 @@ from oneblock.doctor.target import Target
 
 ROOTS = ("linear", "layer_norm", "rms_norm", "embedding", "addmm", "conv1d", "batch_norm", "group_norm")
 PRODUCTS = ("matmul", "__matmul__", "__rmatmul__", "bmm", "baddbmm", "einsum")
+WEIGHED = ("sigmoid", "exp", "exp_")
+"""What makes weights of scores in ways of its own."""
 TIMES = ("mul", "__mul__", "__rmul__", "mul_", "__imul__", "multiply")
 OVER = ("div", "__truediv__", "truediv", "true_divide", "div_", "divide", "__itruediv__")
 
@@ -63,12 +65,15 @@ class Watch(TorchFunctionMode):
     """Records every attention of what runs inside.
 
     names: of modules by id, for the places. alone: every token is made to attend to itself only, so that whatever
-    still mixes tokens is no attention.
+    still mixes tokens is no attention. dropped: where scores pass a dropout. bare: where products of queries and keys
+    meet values without a softmax.
     """
 
     names: dict[int, str] = field(default_factory=dict)
     alone: bool = False
     seen: list[Seen] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    bare: list[str] = field(default_factory=list)
     traces: dict[int, Trace] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,11 +93,20 @@ class Watch(TorchFunctionMode):
                 out = torch.eye(out.shape[-1], dtype=out.dtype).expand_as(out).contiguous()
         elif name in PRODUCTS and isinstance(out, Tensor):
             self._product(name, out, args, kwargs)
-        elif name in ROOTS:
+        elif name in (*ROOTS, *WEIGHED):
             pass
         else:
+            if "dropout" in name and args and self._scores(args[0]):
+                self.dropped.append(place(self.names))
             self._inherit(name, out, args)
         return out
+
+    def _scores(self, value: Any) -> bool:
+        """Whether it came of a product of two projections, tokens by tokens, and of no softmax."""
+        trace = self._of(value)
+        if trace is None or not trace.width or trace.seen is not None or trace.came_of is not None:
+            return False
+        return value.dim() == 4 and value.shape[-1] == value.shape[-2] != trace.width
 
     def _of(self, value: Any) -> Trace | None:
         return self.traces.get(id(value)) if isinstance(value, Tensor) else None
@@ -163,6 +177,8 @@ class Watch(TorchFunctionMode):
                 trace.seen.v = next(other for other in parts if other is not part)
                 self._put(Trace(out, came_of=trace.seen))
                 return
+        if self._scores(parts[0]) and float((parts[0].sum(-1) - 1).abs().max()) > 1e-3:
+            self.bare.append(place(self.names))
         width = parts[0].shape[-1]
         if name == "einsum" and isinstance(args[0], str):
             width = _contracted(args[0], parts) or width
@@ -207,11 +223,16 @@ def _contracted(equation: str, parts: list[Tensor]) -> int:
     return math.prod(parts[0].shape[sides[0].index(letter)] for letter in both) if both else 0
 
 
-def attentions(target: Target, x: Tensor) -> list[Seen]:
-    """Every attention of one call."""
+def watched(target: Target, x: Tensor) -> Watch:
+    """All that a watch has recorded of one call."""
     with Watch(names=names_of(target.module)) as watch:
         target(x)
-    return watch.seen
+    return watch
+
+
+def attentions(target: Target, x: Tensor) -> list[Seen]:
+    """Every attention of one call."""
+    return watched(target, x).seen
 
 
 @dataclass

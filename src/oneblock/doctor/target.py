@@ -81,10 +81,14 @@ class Target:
 
     def _no_pads(self, ids: Tensor) -> Tensor:
         """Some count positions over what is not the pad's token, so that it is no token like others."""
-        pad = getattr(getattr(self.thing, "config", None), "pad_token_id", None)
-        if not isinstance(pad, int) or not 0 <= pad < self.vocab_size or self.vocab_size < 4:
+        if self.vocab_size < 4:
             return ids
-        return torch.where(ids == pad, (ids + 1) % self.vocab_size, ids)
+        tables = [m for m in self.module.modules() if isinstance(m, nn.Embedding)]
+        said = {m.padding_idx for m in tables if m.num_embeddings == self.vocab_size}
+        said.add(getattr(getattr(self.thing, "config", None), "pad_token_id", None))
+        for pad in sorted(pad for pad in said if isinstance(pad, int) and 0 <= pad < self.vocab_size):
+            ids = torch.where(ids == pad, (ids + 1) % self.vocab_size, ids)
+        return ids
 
     def ask(self, x: Tensor, pads: Tensor | None = None, **more: Any) -> Any:
         """Everything the model gives for one call."""

@@ -3,6 +3,7 @@
 from oneblock.doctor.checks import (
     attention,
     cache,
+    context,
     elsewhere,
     experts,
     gradients,
@@ -34,6 +35,7 @@ CHECKS: dict[str, Check] = {
     "B1": Check(question="are rows of a batch independent?", run=invariances.batch),
     "R0": Check(question="is the order of tokens used?", run=invariances.order),
     "R1": Check(question="are positions relative?", run=positions.relative),
+    "R2": Check(question="is the whole context used?", run=context.whole, gradients=True),
     "R3": Check(question="are ALiBi's slopes the paper's?", run=positions.slopes),
     "G1": Check(question="which key/value head feeds which query head?", run=heads.groups),
     "N1": Check(question="where are the norms and residuals?", run=norms.placement),

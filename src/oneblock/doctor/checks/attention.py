@@ -6,13 +6,15 @@ import math
 import re
 
 import torch
+from torch import Tensor
 
 from oneblock.doctor.checks.check import said, skip
 from oneblock.doctor.finding import Finding
-from oneblock.doctor.look import Seen, attentions
+from oneblock.doctor.look import Seen, attentions, watched
 from oneblock.doctor.patient import Patient
 
 ROWS, NEAR, SHARP = 1e-3, 0.02, 100.0
+BOUND, MASKED = 3.0, -5e3
 UNSCALED = ("t5", "switch", "gptneofor", "gptneomodel")
 """Classes that leave the scale to how their weights start, by design."""
 
@@ -24,7 +26,15 @@ def _seen(patient: Patient, stirred: bool = True) -> list[Seen]:
 
 def rows(patient: Patient) -> Finding:
     """A1: the weights that meet the values sum to 1 over the keys."""
-    found = _seen(patient)
+    model = patient.stirred
+    watch = watched(model, model.sample(2, min(11, patient.target.max_len), patient.seed))
+    found = watch.seen
+    if watch.bare:
+        note = "products of queries and keys weigh the values without a softmax"
+        return said("WARN", note, where=watch.bare[0], repair="softmax(scores, dim=-1) @ v; if none is meant, fine")
+    if watch.dropped:
+        note = "dropout falls on scores: in train mode it gives a pair the score 0 and takes no weight from it"
+        return said("WARN", note, where=watch.dropped[0], repair="dropout behind the softmax, on the weights")
     if not found:
         return skip("no softmax over scores was seen")
     if all(each.fused for each in found):
@@ -69,7 +79,12 @@ def scale(patient: Patient) -> Finding:
         return said("INFO", f"{note}, as its configuration or family has it", **more)
     repair = "divide q kᵀ by √(width of a head), once; if another scale is meant: --expect unscaled"
     if abs(ratio * width**0.5 - 1) <= NEAR:
-        return said("INFO", f"{note}: 1/d, as in μP", **more)
+        return said("INFO", f"{note}: 1/d, as in μP (muP)", **more)
+    bound = _bounded(patient, layer, found[layer])
+    if bound is not None:
+        return said(
+            "INFO", f"{note}, and a norm on queries and keys holds them: standard deviation {bound:.2g}", **more
+        )
     if ratio >= width**0.5 * (1 - NEAR):
         return said("FAIL", f"{note}: not scaled down, so the softmax saturates as heads grow", repair=repair, **more)
     count = found[layer].scores.shape[1] if found[layer].scores.dim() == 4 else 1
@@ -79,6 +94,22 @@ def scale(patient: Patient) -> Finding:
     return said("WARN", note, repair=repair, **more)
 
 
+def _bounded(patient: Patient, layer: int, seen: Seen) -> float | None:
+    """How large scores are, where larger weights do not make them larger and they are no larger than BOUND."""
+    model = patient.loud
+    louder = attentions(model, model.sample(2, min(11, patient.target.max_len), patient.seed))
+    same = [each for each in louder if each.factor is not None and each.head_width > 1]
+    if len(same) <= layer:
+        return None
+    size, loud = float(visible(seen).std()), float(visible(same[layer]).std())
+    return size if size <= BOUND and loud <= 1.5 * size else None
+
+
+def visible(seen: Seen) -> Tensor:
+    """Scores of the pairs that are not masked, whether by −∞ or by a number that is added."""
+    return seen.scores[torch.isfinite(seen.scores) & (seen.weights > 0) & (seen.scores > MASKED)]
+
+
 def sharpness(patient: Patient) -> Finding:
     """A3: the largest score, and the entropy of each head's weights as a share of that of uniform ones."""
     found = _seen(patient, stirred=False)
@@ -86,13 +117,13 @@ def sharpness(patient: Patient) -> Finding:
         return skip("no softmax over scores was seen")
     largest, shares = 0.0, []
     for each in found:
-        finite = each.scores[torch.isfinite(each.scores) & (each.scores > -1e4)]
+        finite = visible(each)
         largest = max(largest, float(finite.abs().max()) if finite.numel() else 0.0)
         weights = each.weights.double()
         entropy = -(weights * weights.clamp(min=1e-30).log()).sum(-1)
-        visible = (each.weights > 0).sum(-1).double()
-        many = visible > 3
-        shares.append(float((entropy / visible.clamp(min=2).log())[many].median()) if bool(many.any()) else 1.0)
+        seen = (each.weights > 0).sum(-1).double()
+        many = seen > 3
+        shares.append(float((entropy / seen.clamp(min=2).log())[many].median()) if bool(many.any()) else 1.0)
     note = f"largest score {largest:.3g}; entropy of weights {min(shares):.0%} to {max(shares):.0%} of uniform"
     more = {"value": largest, "threshold": SHARP, "source": "Dehghani et al. 2023: training diverged beyond about 100"}
     if not largest <= SHARP or min(shares) < 0.02:

@@ -35,9 +35,30 @@ def one_by_one(patient: Patient) -> Finding:
         wrong += f"; from token {_first_wrong(model, length, patient.seed)} on"
     elif value > BAD:
         wrong += f": {', '.join(name for name, gap in forms.items() if gap > BAD)}"
+    twice = _twice(model, length, patient.seed) if value <= BAD else 0.0
+    if twice > BAD:
+        note = f"the caller's cache is changed in place: a second step from it answers otherwise ({twice:.1e})"
+        return said("WARN", note, value=twice, threshold=BAD, where="the cache", repair="give a new list, not the old")
     where = _where(model, length, patient.seed) if forms[""] > BAD else "the cache"
     also = "".join(f", {name} too" for name in forms if name)
     return judged(value, f"cached, token by token, is as uncached{also}", wrong, where=where, repair=REPAIR)
+
+
+def _twice(model: Target, length: int, seed: int) -> float:
+    """How far the second of two steps from one past is from the first; 0 of a cache that is an object of its own."""
+    if model.adapter or model.calling.source or not model.calling.cache:
+        return 0.0
+    more: dict[str, Any] = {"use_cache": True} if model.calling.use_cache else {}
+    x = model.sample(2, length, seed)
+    try:
+        past = cache_of(model.ask(x[:, :-1], **more))
+        if not isinstance(past, list | tuple | dict):
+            return 0.0
+        more[model.calling.cache] = past
+        first, second = (logits_of(model.ask(x[:, -1:], **more)) for _ in range(2))
+    except Exception:
+        return 0.0
+    return difference(second, first)
 
 
 def _other_forms(model: Target, length: int, seed: int) -> dict[str, float]:

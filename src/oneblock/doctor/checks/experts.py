@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from oneblock.doctor.checks.check import said, skip
+from oneblock.doctor.checks.mixture import idle, unequal
 from oneblock.doctor.finding import Finding
 from oneblock.doctor.locate import with_line
 from oneblock.doctor.patient import Patient
@@ -112,6 +113,16 @@ def balance(patient: Patient) -> Finding:
     alive = _auxiliary(patient, found)
     if alive:
         return said("FAIL", f"{alive}; {note}", where=next(iter(found), ""), repair="add the loss, with a gradient")
+    by_hand = (lambda m, ids: _chosen(m, ids, sizes)) if not by_adapter else None
+    with torch.no_grad():
+        unused = idle(model, x, by_hand) if by_hand else ""
+        uneven = unequal(plain, x, by_hand) if by_hand and not unused else ""
+    if unused:
+        repair = "each chosen expert once, its answer added: y = y + weight · expert(x)"
+        return said("FAIL", unused, where=next(iter(found), ""), repair=repair)
+    if uneven:
+        repair = "the weight of slot k with the expert of slot k, and answers added, not written over"
+        return said("WARN", uneven, where=next(iter(found), ""), repair=repair)
     if crowded or silent:
         which = crowded or silent
         return said("WARN", f"experts are used unevenly: {note}", where=which, repair="an auxiliary loss of balance")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from oneblock.doctor.calling import seeded
 from oneblock.doctor.checks.check import said, skip
 from oneblock.doctor.finding import Finding
+from oneblock.doctor.linear import maps_in_a_row
 from oneblock.doctor.look import narrowed
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
@@ -54,6 +55,10 @@ def dead(patient: Patient) -> Finding:
     if linear:
         note = f"{linear} is one linear map: its matrices in a row could be a single one"
         return said("FAIL", note, where=linear, repair="put the activation between up and down")
+    row = maps_in_a_row(patient.stirred, patient.seed)
+    if row:
+        note = f"nothing stands between {row[0]} and {row[1]}: two linear maps in a row could be a single one"
+        return said("FAIL", note, where=row[1], repair="put the activation between up and down")
     wrong = _slopes(model, trained, patient)
     if wrong:
         name, gap = wrong

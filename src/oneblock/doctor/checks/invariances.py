@@ -29,8 +29,8 @@ def padding(patient: Patient) -> Finding:
     for count in {1, min(32, patient.target.max_len - length)}:
         fill = [model.sample(2, count, patient.seed + n) for n in (1, 2)]
         pads = torch.cat([torch.ones(2, count, dtype=torch.bool), torch.zeros(2, length, dtype=torch.bool)], dim=1)
-        left = [model(torch.cat([f, x], dim=1), pads)[:, count:] for f in fill]
-        right = [model(torch.cat([x, f], dim=1), pads.flip(1))[:, :length] for f in fill]
+        left = [_at(model(torch.cat([f, x], dim=1), pads), pads) for f in fill]
+        right = [_at(model(torch.cat([x, f], dim=1), pads.flip(1)), pads.flip(1)) for f in fill]
         found = {
             f"what stands at {count} left pads is seen": difference(left[1], left[0]),
             f"what stands at {count} right pads is seen": difference(right[1], right[0]),
@@ -43,6 +43,9 @@ def padding(patient: Patient) -> Finding:
         faults += [name for name, value in found.items() if not value <= BAD]
         worst = max(worst, *found.values())
         shifted = max(shifted, difference(left[0], alone))
+    if faults and alone.shape[1] != length and all("left pads" in name for name in faults):
+        note = "right padding only: it answers from the first place, where a pad on the left would stand"
+        return said("WARN", note, value=worst, threshold=BAD, source=EQUALITY, repair="pad on the right")
     if worst <= GOOD and shifted > BAD and is_relative(patient):
         note = f"pads on the left change real tokens (difference {shifted:.1e}) though positions are relative"
         repair = "mask pads as keys: vectors of zeros still take a share of the softmax"
@@ -54,6 +57,13 @@ def padding(patient: Patient) -> Finding:
     return judged(
         worst, "pads change nothing", "; ".join(faults) or "pads are seen", where="padding mask", repair=repair
     )
+
+
+def _at(answer: torch.Tensor, pads: torch.Tensor) -> torch.Tensor:
+    """The answers at real tokens; all of one that is for the whole text."""
+    if answer.dim() < 3 or answer.shape[1] != pads.shape[1]:
+        return answer
+    return answer[:, ~pads[0]]
 
 
 def _source_padding(patient: Patient) -> Finding:
@@ -269,4 +279,9 @@ def modes(patient: Patient) -> Finding:
     value = difference(model(x), before)
     if value > GOOD:
         return said("WARN", f"a forward pass in train mode changed what eval answers ({value:.1e})", value=value)
+    parts = [(n, m.p) for n, m in model.module.named_modules() if isinstance(m, torch.nn.Dropout) and m.p > 0.5]
+    if parts:
+        note = f"in train mode {parts[0][1]:.0%} of what {parts[0][0]} is given are dropped"
+        repair = "p is the share that is dropped, not the one that is kept"
+        return said("WARN", note, value=parts[0][1], threshold=0.5, where=parts[0][0], repair=repair)
     return said("PASS", "eval, train, eval: the same answer", value=value, threshold=GOOD, source=EQUALITY)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from oneblock.doctor.checks.check import BAD, EQUALITY, GOOD, judged, said, skip
+from oneblock.doctor.checks.sources import labels_read, narrowed_source, unread_source
 from oneblock.doctor.finding import Finding
 from oneblock.doctor.locate import events, line_of, parting
 from oneblock.doctor.look import attentions
@@ -33,7 +34,7 @@ def future(patient: Patient) -> Finding:
         return skip("images have no order of reading")
     if target.kind == "encoder":
         return _encoder(patient)
-    unread = _source_unread(patient)
+    unread = unread_source(patient)
     if unread:
         return said("FAIL", unread, where="cross-attention", repair="no causal mask over the source's tokens")
     worst, faults = 0.0, []
@@ -52,6 +53,14 @@ def future(patient: Patient) -> Finding:
         note = f"what a token answers depends on how many tokens follow: a text cut short answers otherwise ({cut:.1e})"
         repair = "positions counted from the first token; nothing scaled by the text's length"
         return said("FAIL", note, value=cut, threshold=BAD, source=EQUALITY, where="positions", repair=repair)
+    read = labels_read(patient) if worst <= BAD else 0.0
+    if read > BAD:
+        note = "called with labels= alone it reads the label that it is to say: labels are not shifted right"
+        repair = "decoder_input_ids = labels moved right by one, behind the start token"
+        return said("FAIL", note, value=read, threshold=BAD, source=EQUALITY, where="labels", repair=repair)
+    narrow = narrowed_source(patient) if worst <= BAD else ""
+    if narrow:
+        return said("WARN", narrow, where="the source", repair="encoder: no causal mask; cross-attention: all of it")
     if worst <= BAD:
         return judged(worst, "no token sees a later one", "a token may see a later one", where="eval")
     plain = any(fault.startswith("eval,") for fault in faults)
@@ -87,24 +96,6 @@ def dynamic(patient: Patient) -> bool:
     """Whether its configuration makes positions depend on the length, as dynamic RoPE scaling does."""
     config = getattr(patient.target.thing, "config", None)
     return "dynamic" in str(getattr(config, "rope_scaling", "")) + str(getattr(config, "rope_parameters", ""))
-
-
-def _source_unread(patient: Patient) -> str:
-    """Of a sequence-to-sequence model: whether the last token of the source moves the first answer."""
-    target, model = patient.target, patient.stirred
-    if target.kind != "seq2seq" or not target.calling.source or target.takes != "tokens":
-        return ""
-    x = model.sample(1, min(3, target.max_len), patient.seed)
-    source = model.source()
-    other = source.clone()
-    other[:, -1] = (source[:, -1] + 1) % (target.source_vocab or target.vocab_size)
-    moved = difference(model.replace_source(other)(x)[:, 0], model(x)[:, 0])
-    if moved <= GOOD:
-        return "the first answer does not see the last token of the source"
-    for each in attentions(model, x):
-        if each.weights.shape[-2:] == (x.shape[1], source.shape[1]) and not bool((each.weights > 0).all()):
-            return f"a target token does not see all of the source: {each.place}"
-    return ""
 
 
 def _culprit(patient: Patient, plain: bool) -> str:

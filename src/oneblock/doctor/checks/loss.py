@@ -30,6 +30,9 @@ def shifts_of(model: Target, seed: int) -> tuple[int | None, str]:
         best = min(found, key=lambda shift: abs(found[shift] - float(loss)))
         if _near(float(loss), found[best]):
             return best, note
+    turned = logits.transpose(1, 2).reshape(-1, logits.shape[-1])
+    if _near(float(loss), float(F.cross_entropy(turned, labels.flatten()))):
+        return 0, "softmax over the wrong axis: tokens and vocabulary are swapped before the cross-entropy"
     for shift in SHIFTS:
         if _near(float(loss), float(cross_entropy(logits, labels, shift, reduction="sum"))):
             return shift, "a sum over tokens, not their mean"
@@ -51,6 +54,9 @@ def labels(patient: Patient) -> Finding:
     if shift is None:
         return said("WARN", f"its loss is no plain cross-entropy at any shift: {note}", **more)
     wrong = note if note.startswith("softmax") else ""
+    answers = patient.stirred(patient.stirred.sample(1, min(5, target.max_len), patient.seed))
+    if target.says_tokens and bool((answers >= 0).all()) and float((answers.sum(-1) - 1).abs().max()) < CLOSE:
+        wrong = "what is given as logits are probabilities, of which cross-entropy takes the softmax once more"
     hugging_face = name == "labels" and target.calling.ids in ("input_ids", "decoder_input_ids")
     wanted = (1,) if hugging_face and target.kind == "causal" else (0,) if hugging_face else (0, 1)
     if shift not in wanted:
@@ -88,6 +94,9 @@ def accumulation(patient: Patient) -> Finding:
     x = model.sample(4, min(9, target.max_len), patient.seed)
     labels = torch.randint(0, target.vocab_size, x.shape, generator=seeded(patient.seed + 1))
     whole = _gradient(model, [(x, labels)])
+    if not whole.numel():
+        repair = "no detach() and no item() between logits and loss"
+        return said("FAIL", "the loss has no way back to the weights: no gradient", where="the loss", repair=repair)
     parts = _gradient(model, [(x[:2], labels[:2]), (x[2:], labels[2:])])
     value = difference(parts, whole)
     if value > BAD and abs(float((parts * whole).sum() / whole.square().sum()) - 0.5) < CLOSE:
@@ -105,7 +114,7 @@ def _gradient(model: Target, batches: list[tuple[Tensor, Tensor]]) -> Tensor:
         assert loss is not None
         (loss / len(batches)).backward()
     grads = [p.grad.flatten() for p in model.module.parameters() if p.grad is not None]
-    return torch.cat(grads)
+    return torch.cat(grads) if grads else torch.zeros(0)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, shift: int, reduction: str = "mean") -> Tensor:

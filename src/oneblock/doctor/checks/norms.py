@@ -5,20 +5,24 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from oneblock.doctor.checks.check import BAD, EQUALITY, said, skip
+from oneblock.doctor.checks.normed import oddity
 from oneblock.doctor.finding import Finding
 from oneblock.doctor.layers import Called, blocks, norms, silenced
 from oneblock.doctor.locate import events
-from oneblock.doctor.look import narrowed
+from oneblock.doctor.look import attentions, narrowed
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
 
 LARGE, LARGER = 1e4, 1e7
 GROWS = 2.0
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 SOURCE = "a branch behind a norm gives the same for x and c·x; one without a norm gives c times as much"
 SAME = {"pre": "pre", "peri": "pre", "out": "pre", "post": "post", "none": "none"}
 
@@ -45,8 +49,44 @@ def placement(patient: Patient) -> Finding:
     if kinds == ["pre"] and patient.target.says_tokens and not _last_norm(model, calls, patient.seed):
         repair = "a norm on the stream before the head"
         return said("FAIL", "pre-norm blocks, and no norm before the head", where="the head", repair=repair, **more)
+    lost = next((each for each in calls if attention_lost(model, each, patient.seed)), None)
+    if lost is not None:
+        note = "attention reaches the stream through the feed-forward alone: what it writes itself is lost"
+        return said("WARN", note, where=lost.name, repair="h = x + attention(norm(x)); h + mlp(norm(h))", **more)
     words = {"pre": "pre-norm (or norm on the branch's output)", "post": "post-norm"}
     return said("INFO", f"{', '.join(words.get(kind, kind) for kind in kinds)} in {len(found)} blocks", **more)
+
+
+def attention_lost(model: Target, call: Called, seed: int) -> bool:
+    """Whether one part of a block, which is not its attention, gives 0 and then nothing at all is added, though that
+    part adds something without attention."""
+    x = call.given
+    places = {each.place.split(" ")[0] for each in attentions(model, model.sample(2, min(7, model.max_len), seed))}
+    parts = [(n, m) for n, m in call.block.named_children() if any(p.dim() > 1 for p in m.parameters())]
+    asks = [n for n, _ in parts if any(place.startswith(f"{call.name}.{n}") for place in places)]
+    if len(asks) != 1 or len(parts) < 2:
+        return False
+    rest = call.run(x.clone(), _part_silenced(call.block, asks[0])) - x
+    if not float((rest - rest[:, :1]).abs().max()) > 1e-6:
+        return False
+    # What makes gates of a condition is silent without being behind attention.
+    others = [n for n, _ in parts if n not in asks and _behind(call, n, asks[0])]
+    return any(difference(call.run(x.clone(), _part_silenced(call.block, n)), x) < 1e-9 for n in others)
+
+
+def _behind(call: Called, part: str, attention: str) -> bool:
+    """Whether what a part is given comes of attention."""
+    given = [
+        next((e.given for e in events(block, partial(call.run, call.given.clone(), block)) if e.name == part), [])
+        for block in (copy.deepcopy(call.block), _part_silenced(call.block, attention))
+    ]
+    return bool(given[0] and given[1]) and difference(given[1][0], given[0][0]) > BAD
+
+
+def _part_silenced(block: nn.Module, part: str) -> nn.Module:
+    bare = copy.deepcopy(block)
+    setattr(bare, part, silenced(bare.get_submodule(part)))
+    return bare
 
 
 def _normed_before(model: Target, first: str, seed: int) -> bool:
@@ -73,6 +113,8 @@ def kind_of_block(call: Called) -> tuple[str, str]:
         return "a block without residual: with silent branches nothing is left", "x = x + branch(norm(x))"
     ratio = float((silent * x).sum() / x.square().sum())
     if difference(silent, ratio * x) < 1e-6:
+        if ratio < -0.5:
+            return "the residual is subtracted", "x = x + branch(norm(x))"
         if ratio > 1.5 and not _learned_scale(call.block):
             return f"the residual is added {ratio:.3g} times", "x = x + branch(norm(x)), once"
         near, far = (float((call.run(c * x) - ratio * c * x).norm()) for c in (LARGE, LARGER))
@@ -80,6 +122,9 @@ def kind_of_block(call: Called) -> tuple[str, str]:
             return "pre", ""
         if _gates(call.block) or not float((plain - ratio * x).abs().max()) > 0:
             return "none", ""
+        bare = _without_convolutions(call.block)
+        if bare is not None and kind_of_block(replace(call, block=bare))[0] == "pre":
+            return "pre, with a convolution that reads the stream without a norm", ""
         return (
             "a branch reads the stream without a norm",
             "x = x + branch(norm(x)); if none is meant: --expect norm=none",
@@ -94,6 +139,18 @@ def kind_of_block(call: Called) -> tuple[str, str]:
             return "post", ""
         return "the residual is taken after the norm, so the stream is normed away", "x = x + branch(norm(x))"
     return "mixed", ""
+
+
+def _without_convolutions(block: nn.Module) -> nn.Module | None:
+    """A copy whose convolutions give 0; None where it has none."""
+    if not any(isinstance(each, CONVOLUTIONS) for each in block.modules()):
+        return None
+    bare = copy.deepcopy(block)
+    with torch.no_grad():
+        for each in bare.modules():
+            for p in each.parameters(recurse=False) if isinstance(each, CONVOLUTIONS) else ():
+                p.zero_()
+    return bare
 
 
 def _silent_part(call: Called, x: Tensor) -> bool:
@@ -177,6 +234,9 @@ def mixing(patient: Patient) -> Finding:
             )
     if not asked:
         return skip("no norm that can be called alone was found")
+    odd = oddity(patient)
+    if odd is not None:
+        return odd
     return said("PASS", f"{asked} norms work on each token alone", value=0.0, threshold=BAD, source=EQUALITY)
 
 

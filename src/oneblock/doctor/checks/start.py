@@ -18,7 +18,8 @@ from oneblock.doctor.patient import Patient
 from oneblock.doctor.target import Target
 
 SYMBOLS, STEPS, SECONDS = 11, 40, 4.0
-HIGH, MAYBE, UNLEARNT = 1.0, 0.5, 0.1
+HIGH, MAYBE, UNLEARNT = 1.5, 0.5, 0.1
+TINY = 1e-2
 
 
 def untouched(module: nn.Module) -> bool:
@@ -55,6 +56,11 @@ def audit(patient: Patient) -> Finding:
         return said(
             "WARN", f"weights start large: {note}", value=spread[high], threshold=5.0, source=source, where=high
         )
+    if untouched(module) and spread[high] < TINY:
+        source = "an activation shrinks by this factor in each matrix, and its gradient with it"
+        repair = "0.02, or 1/√inputs"
+        more = {"value": spread[high], "threshold": TINY, "source": source, "where": high, "repair": repair}
+        return said("WARN", f"weights start vanishingly small: {note}", **more)
     return said("INFO", note, value=spread[high])
 
 

@@ -135,6 +135,10 @@ def unregistered(patient: Patient) -> Finding:
                         lost.append(where)
                 elif found.requires_grad and found.is_leaf and id(found) not in known:
                     lost.append(where)
+    stays = next((name for name in plain_tables(patient) if _stays(patient, name)), "") if not lost else ""
+    if stays:
+        note = f"{stays} is a tensor that the model computes with and does not know: .to() leaves it where it is"
+        return said("WARN", note, where=stays, repair="register_buffer(name, tensor, persistent=False)")
     if not lost:
         return said("PASS", "no weight hides in a plain attribute, list or dict", value=0.0)
     return said(
@@ -146,6 +150,42 @@ def unregistered(patient: Patient) -> Finding:
         where=", ".join(lost[:6]),
         repair="nn.ModuleList, nn.ParameterList or nn.Parameter instead of a plain list or tensor",
     )
+
+
+def plain_tables(patient: Patient) -> list[str]:
+    """Names of floating tensors that are plain attributes of modules."""
+    module, found = patient.target.module, []
+    known = {id(p) for p in module.parameters()} | {id(b) for b in module.buffers()}
+    for path, each in module.named_modules():
+        for name, value in vars(each).items():
+            table = isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 1 and value.is_leaf
+            if table and id(value) not in known:
+                found.append(f"{path}.{name}".lstrip("."))
+    return found
+
+
+def _stays(patient: Patient, name: str) -> bool:
+    """Whether a copy runs on another device (that of shapes alone) only with a plain tensor made a buffer.
+
+    What a forward moves by itself, or writes anew, runs either way.
+    """
+    owner, _, last = name.rpartition(".")
+
+    def runs(buffer: bool) -> bool:
+        model = patient.copy()
+        place = model.module.get_submodule(owner)
+        if buffer:
+            table = getattr(place, last)
+            delattr(place, last)
+            place.register_buffer(last, table, persistent=False)
+        model.module.to("meta")
+        try:
+            model.ask(model.sample(2, min(9, model.max_len), patient.seed).to("meta"))
+        except Exception:
+            return False
+        return True
+
+    return runs(True) and not runs(False)
 
 
 def _walk(value: Any, where: str, depth: int = 3) -> Iterator[tuple[str, Tensor | nn.Module]]:
