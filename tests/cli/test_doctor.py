@@ -106,7 +106,7 @@ def test_a_page_and_a_depth_report(file, tmp_path, capsys):
     ("target", "more", "says"),
     [
         ("nowhere", (), "nowhere is not there"),
-        ("FILE:absent", (), "has no absent, or it gives nothing; it has"),
+        ("FILE:absent", (), "has no absent; it has"),
         ("FILE:broken", (), "name 'missing' is not defined"),
         ("FILE:broken", (), "return Gpt(missing)"),
         ("FILE:shapes", (), "cannot be called"),
