@@ -15,6 +15,7 @@ from torch import Tensor
 from oneblock.decoding.compiled import compiled
 from oneblock.decoding.replay import Again, Ground, record, replayed, setting
 from oneblock.decoding.sampling import Sampling
+from oneblock.machine.pages import in_large_pages
 from oneblock.nn.cache import Cache
 from oneblock.nn.context import Context, Mask
 from oneblock.nn.position import Position
@@ -147,6 +148,8 @@ class Fixed(Plain):
     def _prepare(self) -> None:
         shape = self.cache.batch, self.cache.capacity
         self.ground = Ground(self.model)
+        if self.compile:
+            in_large_pages(self.ground.tensors)
         self.forward: Callable[..., Tensor] = compiled(one_token, self.model, *shape) if self.compile else one_token
         self.chooser: Callable[..., Tensor] = compiled(one_choice, self.model, *shape) if self.compile else one_choice
         self.recorded: dict[Hashable, Again] = {}

@@ -66,7 +66,7 @@ float dot(const Weight* w, const float* x, int64_t D) {
   Floats sums[VECTORS] = {};
   int64_t d = 0;
   for (; d + STEP <= D; d += STEP) {
-    __builtin_prefetch(reinterpret_cast<const char*>(w + d) + AHEAD);
+    __builtin_prefetch(reinterpret_cast<const char*>(w + d) + AHEAD, 0, 0);  // read once: not to put all else out
     for (int v = 0; v < VECTORS; ++v) sums[v] += wide(w + d + v * LANES) * load<Floats>(x + d + v * LANES);
   }
   for (; d + LANES <= D; d += LANES) sums[0] += wide(w + d) * load<Floats>(x + d);
