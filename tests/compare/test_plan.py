@@ -150,7 +150,7 @@ def test_configurations_from_files(tmp_path, text):
     assert list(found.variants) == ["a", "b"] and "blocks.0.norm" in found.variants["b"][0]
     made = plan(found, budget_of_files("quick"), given=given)
     one, other = (variant.config for variant in made.variants)
-    assert one.model.width == 12 and one.recipe.steps == 250 and not other.recipe.guard
+    assert one.model.width == 12 and one.recipe.steps == 400 and not other.recipe.guard
     assert size(one, "parameters") == pytest.approx(size(other, "parameters"), rel=0.01)
 
 

@@ -105,7 +105,7 @@ class Budget:
 _SMALL = ("context=32", "width=32", "num_layers=2", "block.attention.num_heads=2")
 _MIDDLE = ("context=64", "width=96", "num_layers=4", "block.attention.num_heads=4")
 BUDGETS = {
-    "quick": Budget(settings=(*_SMALL, "recipe.steps=250")),
+    "quick": Budget(settings=(*_SMALL, "recipe.steps=400", "recipe.batch_size=32")),
     "standard": Budget(settings=(*_MIDDLE, "recipe.steps=500")),
     "full": Budget(settings=("recipe.steps=3000",), seeds=8),
 }

@@ -29,6 +29,6 @@ EXPERIMENT = Experiment(
         refuted="At this depth residuals made no such difference: {a} less {b} is {difference} nats.",
     ),
     figures=(Figure(title="Gradient on the stream", curves=("gradient by layer",)),),
-    budgets=with_steps(BUDGETS, standard=300),
+    budgets=with_steps(BUDGETS, quick=200, standard=300),
     decides=True,
 )

@@ -39,5 +39,5 @@ EXPERIMENT = Experiment(
         "show: {a} less {b} was {difference}, and these seeds find {detectable} four times in five.",
     ),
     figures=(Figure(title="Tokens for each expert", curves=("tokens by expert",)),),
-    budgets=with_steps(BUDGETS, quick=100, standard=300),
+    budgets=with_steps(BUDGETS, quick=200, standard=300),
 )

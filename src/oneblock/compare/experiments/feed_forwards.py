@@ -25,5 +25,5 @@ EXPERIMENT = Experiment(
         untestable="The published gain, about 0.04 nats, is less than runs this small can see: {a} less {b} was "
         "{difference}, and these seeds find {detectable} four times in five.",
     ),
-    budgets=with_steps(BUDGETS, quick=200),
+    budgets=with_steps(BUDGETS, quick=300),
 )

@@ -22,5 +22,5 @@ EXPERIMENT = Experiment(
         inside="At equal parameters the inner width mattered little: {a} less {b}, {difference} nats (99 %: {low} to "
         "{high}; noise floor {floor}).",
     ),
-    budgets=with_steps(BUDGETS, quick=200),
+    budgets=with_steps(BUDGETS, quick=300),
 )

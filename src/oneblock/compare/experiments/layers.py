@@ -18,5 +18,5 @@ EXPERIMENT = Experiment(
         refuted="At equal parameters two wide layers beat eight narrow ones at this size: eight less two is "
         "{difference} nats (99 %: {low} to {high}).",
     ),
-    budgets=with_steps(BUDGETS, quick=200),
+    budgets=with_steps(BUDGETS, quick=300),
 )

@@ -32,6 +32,6 @@ EXPERIMENT = Experiment(
         "the past alone, which is what generation has, more than half a nat higher than it.",
         refuted="The mask did not act as claimed: {a}, {difference} (99 %: {low} to {high}).",
     ),
-    budgets=with_steps(BUDGETS, quick=200),
+    budgets=with_steps(BUDGETS, quick=300),
     decides=True,
 )

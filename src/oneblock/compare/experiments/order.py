@@ -1,7 +1,7 @@
 """E5: attention and feed-forward in their usual order, the other way round, and sandwiched."""
 
 from oneblock.compare.experiment import BUDGETS, Experiment, Lower, Sayings
-from oneblock.compare.experiments.budgets import deeper
+from oneblock.compare.experiments.budgets import deeper, with_steps
 
 # Of four layers: two attentions first, two whole blocks, two feed-forwards last; as many of each as interleaved.
 SANDWICH = (
@@ -35,5 +35,5 @@ EXPERIMENT = Experiment(
         inside="The order of the sublayers made no difference that {seeds} seeds can tell from chance ({difference} "
         "nats against {b}, noise floor {floor}).",
     ),
-    budgets=deeper(BUDGETS, quick=4, standard=4, full=4),
+    budgets=deeper(with_steps(BUDGETS, quick=300), quick=4, standard=4, full=4),
 )

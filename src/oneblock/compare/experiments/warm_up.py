@@ -28,5 +28,5 @@ EXPERIMENT = Experiment(
         untestable="Runs this small cannot tell 0.05 nats: {a} less {b} was {difference} (99 %: {low} to {high}).",
     ),
     figures=(Figure(title="While it trains", curves=("gradient norm by step",)),),
-    budgets=deeper(with_steps(BUDGETS, quick=150), quick=6, standard=8, full=24),
+    budgets=deeper(with_steps(BUDGETS, quick=200), quick=6, standard=8, full=24),
 )
