@@ -1,0 +1,1 @@
+"""The lesson `block`: its text, its numbers, its questions."""

@@ -1,0 +1,1 @@
+"""The lesson `cache`: its text, its numbers, its questions."""

@@ -1,0 +1,1 @@
+"""The lesson `failure`: its text, its numbers, its questions."""

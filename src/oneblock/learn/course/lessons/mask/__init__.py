@@ -1,0 +1,1 @@
+"""The lesson `mask`: its text, its numbers, its questions."""

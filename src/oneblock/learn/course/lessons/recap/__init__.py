@@ -1,0 +1,1 @@
+"""The lesson `recap`: its text, its numbers, its questions."""

@@ -1,0 +1,1 @@
+"""The lesson `residual`: its text, its numbers, its questions."""

@@ -1,0 +1,1 @@
+"""The lesson `stacks`: its text, its numbers, its questions."""
