@@ -1,0 +1,1 @@
+"""The lesson `first_model`."""
