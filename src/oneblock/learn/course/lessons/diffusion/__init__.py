@@ -1,0 +1,1 @@
+"""The lesson diffusion: a transformer that paints."""

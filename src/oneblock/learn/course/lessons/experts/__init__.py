@@ -1,0 +1,1 @@
+"""The lesson experts: Switch and GShard."""

@@ -1,0 +1,1 @@
+"""The lesson rmsnorm: a norm without a mean."""

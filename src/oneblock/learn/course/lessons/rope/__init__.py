@@ -1,0 +1,1 @@
+"""The lesson rope: turned positions, against ALiBi and sinusoids."""

@@ -1,0 +1,1 @@
+"""The lesson swiglu: a gate in the feed-forward."""

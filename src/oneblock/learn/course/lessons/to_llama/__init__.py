@@ -1,0 +1,1 @@
+"""The lesson to_llama: from GPT to Llama in four swaps."""
