@@ -37,7 +37,7 @@ class Proof:
     false_rejects: int = 0
     other_check: int = 0
     diagnosed: int = 0
-    failed: int = 0
+    failed: int = 0  # of these a diagnosis was asked
     seconds: float = 0.0
     child_seconds: list[float] = field(default_factory=list)
     child_runs: int = 0
@@ -55,27 +55,44 @@ def here(
     exercise: Exercise, switches: dict[str, Any], *, seed: int, dtype: torch.dtype = torch.float64
 ) -> tuple[Outcome, Diagnosis | None]:
     """A variant graded in this process, by the same judge: for proofs and tests."""
-    desk = Desk(exercise.make(**switches), None, str(Path(exercise.make.__code__.co_filename).parent),
-                (*ALWAYS, *exercise.forbids))  # fmt: skip
-    outcome = judge(exercise, desk.answer, seed=seed, dtype=dtype)
+    outcome, desk = judged(exercise, switches, seed=seed, dtype=dtype)
     return outcome, diagnose(exercise, outcome, desk.answer, dtype=dtype)
 
 
+def judged(
+    exercise: Exercise, switches: dict[str, Any], *, seed: int, dtype: torch.dtype = torch.float64
+) -> tuple[Outcome, Desk]:
+    """The same without a diagnosis, which takes longest; and what answered for the variant."""
+    desk = Desk(exercise.make(**switches), None, str(Path(exercise.make.__code__.co_filename).parent),
+                (*ALWAYS, *exercise.forbids))  # fmt: skip
+    return judge(exercise, desk.answer, seed=seed, dtype=dtype), desk
+
+
 def prove(
-    exercise: Exercise, *, seeds: Iterable[int], dtypes: Iterable[torch.dtype] = DTYPES, children: int = 2
+    exercise: Exercise,
+    *,
+    seeds: Iterable[int],
+    dtypes: Iterable[torch.dtype] = DTYPES,
+    children: int = 2,
+    named: int | None = None,
 ) -> Proof:
-    """Every variant, over seeds and dtypes, here; and so many wrong ones in processes of their own (`in_processes`)."""
+    """Every variant, over seeds and dtypes, here; and so many wrong ones in processes of their own (`in_processes`).
+
+    named: with so many of the seeds what fails is diagnosed too; None: with all.
+    """
     proof = Proof(exercise=exercise.name, wrong=len(exercise.wrong), right=len(exercise.right))
     began = time.perf_counter()
     seeds = list(seeds)
     for dtype in dtypes:
-        for seed in seeds:
+        for at, seed in enumerate(seeds):
             said = f"seed {seed}, {str(dtype)[6:]}"
             for wrong in (each for each in exercise.wrong if each.dtype in ("", str(dtype)[6:])):
-                outcome, found = here(exercise, wrong.switches, seed=seed, dtype=dtype)
-                _wrong(proof, wrong.name, wrong.dies, outcome, found, said)
+                outcome, desk = judged(exercise, wrong.switches, seed=seed, dtype=dtype)
+                _wrong(proof, wrong.name, wrong.dies, outcome, said)
+                if outcome.root is not None and (named is None or at < named):
+                    _named(proof, wrong.name, diagnose(exercise, outcome, desk.answer, dtype=dtype), said)
             for name, switches in (("the twin", {}), *((right.name, right.switches) for right in exercise.right)):
-                outcome, _ = here(exercise, switches, seed=seed, dtype=dtype)
+                outcome, _ = judged(exercise, switches, seed=seed, dtype=dtype)
                 proof.runs += 1
                 if not outcome.passed:
                     proof.false_rejects += 1
@@ -114,19 +131,19 @@ def in_child(exercise: Exercise, switches: dict[str, Any], *, seed: int) -> Grad
         return check(exercise.name, path, seed=seed, child=child)
 
 
-def _wrong(
-    proof: Proof, name: str, dies: tuple[str, ...], outcome: Outcome, found: Diagnosis | None, said: str
-) -> None:
+def _wrong(proof: Proof, name: str, dies: tuple[str, ...], outcome: Outcome, said: str) -> None:
     proof.runs += 1
     root = outcome.root
     if root is None:
         proof.false_accepts += 1
         proof.cases.append(f"{name} ({said}) is wrong and passed")
-        return
-    proof.failed += 1
-    if root.id not in dies:
+    elif root.id not in dies:
         proof.other_check += 1
         proof.cases.append(f"{name} ({said}) failed {root.id}, not {' or '.join(dies)}: {root.message}")
+
+
+def _named(proof: Proof, name: str, found: Diagnosis | None, said: str) -> None:
+    proof.failed += 1
     if found is not None and found.named == (name,):
         proof.diagnosed += 1
     else:
