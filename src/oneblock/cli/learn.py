@@ -1,4 +1,4 @@
-"""`oneblock learn`: a transformer built by hand, exercise by exercise, graded on every save."""
+"""`oneblock learn`: a transformer built by hand, graded on every save, and the course that goes with it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oneblock.cli import course
 from oneblock.cli.common import Verb, say
 from oneblock.config.errors import OneblockError
 
@@ -19,12 +20,15 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--dir", type=Path, metavar="DIR", help="the folder of exercises, made or continued (my_transformer)"
     )
     parser.add_argument("--progress", action="store_true", help="say how far you are, and leave")
+    course.options(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make or continue the folder, and stay with the learner; or only say how it stands."""
     if args.settings:
         raise OneblockError("--set changes nothing here: exercises are as they are; leave it out")
+    if course.wanted(args):
+        return course.run(args)
     from oneblock.learn.grading import FOLDER
     from oneblock.learn.lab import Lab, here
     from oneblock.learn.terminal import is_terminal
@@ -34,7 +38,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise OneblockError(f"{lab.folder} is not there yet: `oneblock learn` begins it, or give --dir")
     made = [] if args.progress else lab.make()
     if args.progress or args.json or not is_terminal():
-        return _told(lab, made, say if args.json else print)
+        tell = say if args.json else print
+        found = _told(lab, made, tell)
+        return found | _recalled(lab, tell) if args.progress else found
     _stay(lab)
     return {}
 
@@ -59,6 +65,8 @@ def _stay(lab: Lab) -> None:
 
 def _told(lab: Lab, made: list[str], tell: Any) -> dict[str, Any]:
     """How it stands, for a person and a script."""
+    from oneblock.learn.course.drawings import desk
+    from oneblock.learn.lab import STATES
     from oneblock.learn.screen import row
 
     steps = lab.steps()
@@ -74,6 +82,10 @@ def _told(lab: Lab, made: list[str], tell: Any) -> dict[str, Any]:
         tell(
             f"next: {lab.path(following)}; `oneblock check {following}` grades it, `oneblock learn` in a terminal stays"
         )
+    drawings = desk.told(lab.folder)
+    tell(f"{where}/{desk.summary(lab.folder)}")
+    for drawing in drawings:
+        tell(f"  {drawing['exercise']:<22}{drawing['title']} ({STATES[drawing['state']]})")
     return {
         "folder": str(lab.folder),
         "done": done,
@@ -84,7 +96,17 @@ def _told(lab: Lab, made: list[str], tell: Any) -> dict[str, Any]:
              "hints": step.hints}
             for step in steps
         ],
+        "drawings": drawings,
     }  # fmt: skip
 
 
-VERB = Verb(name="learn", summary="build a transformer by hand, exercise by exercise", options=options, run=run)
+def _recalled(lab: Lab, tell: Any) -> dict[str, Any]:
+    """Lessons, cards, days and tiers: what `oneblock recall` keeps in the same folder."""
+    from oneblock.learn.recall.progress import told
+
+    lines, found = told(lab)
+    tell("\n".join(lines))
+    return found
+
+
+VERB = Verb(name="learn", summary="build a transformer by hand, and read why it is so", options=options, run=run)

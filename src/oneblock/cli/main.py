@@ -21,8 +21,9 @@ VERBS = {
     "show": "draw a model: dataflow, formula, parameters, FLOPs, cache",
     "compare": "run an experiment: a claim, its variants, a verdict",
     "doctor": "what is wrong with a transformer, and how one knows",
-    "learn": "build a transformer by hand, exercise by exercise",
+    "learn": "build a transformer by hand, and read why it is so",
     "check": "grade an exercise, and say what is wrong",
+    "recall": "keep in mind what you learnt; ready for more?",
     "bench": "measure speed against peers and against this machine's limits",
 }
 """Verb -> summary; each is the `VERB` of a file of its name in this folder."""

@@ -1,0 +1,111 @@
+"""`oneblock learn WORD`: the course at the command line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from oneblock.cli.main import main
+from oneblock.learn.course.lesson import lesson
+
+
+def result(capsys):
+    out = capsys.readouterr().out.splitlines()
+    assert len(out) == 1
+    return json.loads(out[0])
+
+
+def test_lessons(capsys):
+    assert main(["learn", "lessons"]) == 0
+    assert lesson("norm").title in capsys.readouterr().out
+    assert main(["learn", "lessons", "--json"]) == 0
+    found = result(capsys)
+    assert [tier["tier"] for tier in found["tiers"]] == ["foundation", "architecture", "training", "modern"]
+    (norm,) = [each for tier in found["tiers"] for each in tier["lessons"] if each["lesson"] == "norm"]
+    assert set(norm) == {"lesson", "title", "tier", "minutes", "goal", "needs", "exercises", "experiments", "checks"}
+
+
+def test_read(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["learn", "read", "norm"]) == 0
+    text = capsys.readouterr().out
+    assert lesson("norm").title in text and "answers: oneblock learn read norm --questions --answers" in text
+    assert main(["learn", "read", "norm", "--reference"]) == 0
+    assert len(capsys.readouterr().out) < len(text)
+    assert main(["learn", "read", "norm", "--questions", "--answers", "--json"]) == 0
+    found = result(capsys)
+    assert found["lesson"] == "norm" and found["title"] == lesson("norm").title
+    assert {"body", "reference", "questions", "figures", "next"} <= set(found)
+    assert {"id", "kind", "prompt", "answer", "number", "choices", "right", "graded_by"} <= set(found["questions"][0])
+    # Reading leaves nothing behind where no folder of exercises is.
+    assert not list(tmp_path.iterdir())
+
+
+def test_sources_cards_failures(capsys):
+    from oneblock.learn.course import cards, failures, sources
+
+    for words, told, some in (
+        (["sources"], sources.told(), "Vaswani"),
+        (["sources", "--gaps"], sources.told(gaps=True), "Gaps"),
+        (["cards"], cards.told(), "SwiGLU"),
+        (["cards", "swiglu"], cards.told("swiglu"), "SwiGLU"),
+        (["failures"], failures.told(), "mask"),
+    ):
+        assert main(["learn", *words]) == 0
+        assert some in capsys.readouterr().out, words
+        assert main(["learn", *words, "--json"]) == 0
+        assert result(capsys) == json.loads(json.dumps(told)), words
+
+
+def test_the_site_of_one_lesson(capsys, tmp_path):
+    folder = tmp_path / "site"
+    assert main(["learn", "--html", str(folder), "--only", "norm", "--json"]) == 0
+    found = result(capsys)
+    assert found["lessons"] == ["norm"] and list(folder.rglob("*.html"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["reed", "norm"], "reed is not something to learn; try oneblock learn read"),
+        (["read"], "oneblock learn read takes one name, and was given []"),
+        (["read", "norm", "mask"], "takes one name"),
+        (["read", "nrom"], "nrom is not a lesson; try norm"),
+        (["lessons", "norm"], "takes no more words"),
+        (["cards", "a", "b"], "takes at most one name"),
+        (["cards", "swigluu"], "try swiglu"),
+        (["lessons", "--reference"], "--reference belongs to `oneblock learn read`; leave it out"),
+        (["--answers"], "--answers belongs to `oneblock learn read`"),
+        (["read", "norm", "--gaps"], "--gaps belongs to `oneblock learn sources`"),
+        (["--only", "norm"], "--only belongs to `oneblock learn --html`"),
+        (["read", "norm", "--html", "x"], "--html writes the whole course; leave read out"),
+        (["read", "norm", "--progress"], "--progress says how the exercises stand"),
+        (["--html", "x", "--only", "nrom"], "nrom is not a lesson; try norm"),
+        (["read", "norm", "--set", "a=1"], "leave it out"),
+    ],
+)
+def test_bad_input_is_2_with_a_word(capsys, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["learn", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_tells_of_lessons_and_cards_too(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["learn"]) == 0
+    capsys.readouterr()
+    assert main(["learn", "--progress", "--json"]) == 0
+    found = result(capsys)
+    assert found["done"] == 0 and found["lessons"]["read"] == 0 and found["cards"]["known"] == 0 and found["tiers"]
+
+
+def test_lists_of_the_course_load_no_torch():
+    program = (
+        "import sys\nfrom oneblock.cli.main import main\n"
+        "for words in (['lessons'], ['sources'], ['cards']):\n    assert main(['learn', *words]) == 0\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
