@@ -69,6 +69,17 @@ def test_numbers_and_answers_agree(name):
             )
 
 
+def test_answers_do_not_count_choices():
+    """Recall puts choices in another order."""
+    counted = re.compile(
+        r"\b(first|second|third|fourth|last|other two) (choices?|options?|answers?|lines?|mix)\b", re.IGNORECASE
+    )
+    for name in NAMES:
+        for question in lesson(name).questions:
+            found = counted.search(question.answer) if question.choices else None
+            assert found is None, f"{name}: {question.id}: {found}"
+
+
 def test_lessons_need_what_comes_before():
     for name in NAMES:
         tier = list(TIERS).index(lesson(name).tier)

@@ -100,7 +100,7 @@ def of(word: str | None = None) -> tuple[Card, ...]:
         return (made[word],)
     if found := tuple(card for card in made.values() if card.topic == word):
         return found
-    raise LearnError(f"{word} is neither a topic nor a card; try {', '.join(near(word, [*TOPICS, *made]))}")
+    raise LearnError(f"{word} is neither a topic nor a card; try {', '.join(near(word, dict.fromkeys([*TOPICS, *made])))}")
 
 
 def markdown(word: str) -> str:

@@ -59,6 +59,24 @@ def block(x: list[float] = TOKEN) -> list[float]:
     return add(x, feed_forward(ln(x)))
 
 
+ASKED, ASKED_SLIP = [3.0, 4.0, 7.0], [0.0, 1.0, 0.0]
+
+
+def asked_middle() -> list[float]:
+    """The stream of the completion check between its two benches."""
+    return add(ASKED, ASKED_SLIP)
+
+
+def asked_slip() -> list[float]:
+    """What its feed-forward, twice the ReLU, writes of the normed copy."""
+    return [2 * max(0.0, value) for value in ln(asked_middle())]
+
+
+def asked() -> list[float]:
+    """What leaves its block."""
+    return add(asked_middle(), asked_slip())
+
+
 def middle() -> list[float]:
     """The stream between the two benches."""
     return add(TOKEN, from_attention())

@@ -56,6 +56,11 @@ def linear(x: Vector) -> list[float]:
     return times(DOWN, inner(x))
 
 
+# Another one, of width 2 and inner width 3, for the completion check.
+ASKED_UP, ASKED_DOWN, ASKED = [[1, 1], [1, -1], [-1, 0]], [[1, 0, 2], [0, 1, 2]], [2.0, -1.0]
+asked_inner = times(ASKED_UP, ASKED)
+asked = times(ASKED_DOWN, [relu(value) for value in asked_inner])
+
 product = [[sum(DOWN[i][k] * UP[k][j] for k in range(4)) for j in range(2)] for i in range(2)]
 
 
