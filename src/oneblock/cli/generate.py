@@ -30,7 +30,19 @@ MAKERS = {
         "text",
         "a decoder",
         frozenset(
-            {"prompt", "chat", "tokens", "temperature", "top_k", "top_p", "seed", "dtype", "compile", "no_cache"}
+            {
+                "prompt",
+                "chat",
+                "tokens",
+                "temperature",
+                "top_k",
+                "top_p",
+                "seed",
+                "dtype",
+                "compile",
+                "no_cache",
+                "block",
+            }
         ),
     ),
     EncoderDecoder: Maker(
@@ -90,6 +102,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--compile", action="store_true", help="compile the step first: pays from some ten thousand tokens on"
+    )
+    parser.add_argument(
+        "--block", type=Path, metavar="DIR", help="run the block of your own that this run was trained with"
     )
     parser.add_argument("--no-cache", action="store_true", help="compute every token anew from the whole text")
     parser.add_argument("--image", type=Path, metavar="FILE", help="images: the PNG to write (default: samples.png)")

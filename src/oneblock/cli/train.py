@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from oneblock.cli.common import Verb, above_zero, at_least, say
 from oneblock.config import presets
 from oneblock.config.config import Config
+from oneblock.config.errors import OneblockError
 from oneblock.config.lengths import for_length
 from oneblock.config.override import override
 
@@ -43,6 +44,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument("--no-guard", action="store_true", help="never skip a step or roll back")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out (default: the newest)")
+    parser.add_argument(
+        "--block", type=Path, metavar="DIR", help="blocks of your own: a folder of exercises (its block.py is run)"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default runs/PRESET-N)")
 
 
@@ -51,7 +55,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     settings = _settings(args)
     begun = _begun(args) if args.resume else None
     # Bad settings are refused before torch is loaded.
-    config = None if begun else _long_enough(args.preset or DEFAULT, settings)
+    config = None if begun else _long_enough(args.preset or DEFAULT, settings, args.block)
+    own = _OwnBlock(args.block, begun)
     from oneblock.cli.progress import Display
     from oneblock.machine.device import pick_device
     from oneblock.train import session
@@ -64,6 +69,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         else:
             assert config is not None
             made = session.start(config, args.out, processes)
+        own.keep(made[2], processes.world)
         with made[2].lock() if processes.first else nullcontext():
             display = Display(sys.stderr) if processes.first else None
             with display or nullcontext():
@@ -75,11 +81,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                     stop=stop,
                     command=shlex.join(["oneblock", *sys.argv[1:]]),
                     processes=processes,
+                    make=own.make,
                 )
                 result = training.train()
     if not processes.first:
         return {}
-    _words(result, training.task.try_it(training.run))
+    more = f" --block {shlex.quote(str(args.block))}" if args.block else ""
+    _words(result, training.task.try_it(training.run) + more, more)
     unusable = result["finished"] and not _is_number(result["val_loss"])
     return result | {"found_wrong": unusable or result["diverged"] is not None}
 
@@ -98,11 +106,49 @@ def _settings(args: argparse.Namespace) -> list[str]:
     return [*args.settings, *(f"{path}={value}" for path, value in named.items() if value is not None)]
 
 
-def _long_enough(name: str, settings: list[str]) -> Config:
+def _long_enough(name: str, settings: list[str], block: Path | None = None) -> Config:
+    if block is not None:
+        from oneblock.learn.own_block import FORM, in_form
+
+        say(f"--block: {', '.join(FORM)} (a --set of your own comes after)")
+        return in_form(presets.preset(name), *settings)
     config, added = for_length(name, *settings)
     if added:
         say(f"a run this long has {', '.join(added)} (a --set of your own comes after)")
     return config
+
+
+class _OwnBlock:
+    """What `--block` asks for: the files, which pass their exercise, and what builds a model with them."""
+
+    def __init__(self, given: Path | None, begun: Run | None) -> None:
+        self.make: Any = None
+        self.files: list[Path] = []
+        self.begun = begun
+        if given is None:
+            if begun is not None:
+                from oneblock.runs.own_block import refuse_unasked
+
+                refuse_unasked(begun.path)
+            return
+        from oneblock.learn.own_block import maker, passed
+        from oneblock.runs.own_block import check_same
+
+        if begun is None:
+            file, more = passed(given)
+            self.files = [file, *more]
+        else:
+            file = check_same(begun.path, given)
+        self.make = maker(file)
+
+    def keep(self, run: Run, processes: int) -> None:
+        """Put the files into a new run."""
+        if self.make is not None and processes > 1:
+            raise OneblockError("--block trains in one process; leave torchrun out")
+        if self.files:
+            from oneblock.runs.own_block import keep
+
+            keep(run, self.files[0], self.files[1:])
 
 
 def _begun(args: argparse.Namespace) -> Run:
@@ -144,8 +190,8 @@ def _stoppable() -> Iterator[Any]:
             signal.signal(number, handler)
 
 
-def _words(result: dict[str, Any], try_it: str) -> None:
-    go_on = f"oneblock train --resume --out {shlex.quote(result['run'])}"
+def _words(result: dict[str, Any], try_it: str, more: str) -> None:
+    go_on = f"oneblock train --resume --out {shlex.quote(result['run'])}{more}"
     if result["diverged"]:
         say(f"training diverged: {result['diverged']}")
         return

@@ -14,6 +14,9 @@ from oneblock.config import Config, config_from_dict
 from oneblock.data.gguf_tokenizer import gguf_tokenizer
 from oneblock.data.hub_folder import read_hub_tokenizer
 from oneblock.data.tokenizer import Tokenizer, tokenizer_from_dict
+from oneblock.models.build import build
+from oneblock.models.own import with_own_blocks
+from oneblock.runs import own_block
 from oneblock.runs.checkpoint import load_checkpoint
 from oneblock.runs.errors import RunError
 from oneblock.runs.folder import CONFIG, Run
@@ -26,19 +29,33 @@ from oneblock.weights.reading import open_checkpoint, read_fields, undrawn
 TOKENIZER, KEPT, OF_MODEL = "tokenizer.json", "kept", "model."
 
 
-def load(folder: Path | str) -> nn.Module:
+def load(folder: Path | str, block: Path | str | None = None) -> nn.Module:
     """The model in `folder`, on the CPU, in eval mode: of a run, converted, as Hugging Face has it, or a GGUF file.
 
     Of a run the weights it keeps; where it keeps none yet, the newest whole checkpoint's. Numbers stay in the dtype
-    they are stored in. RunError or WeightsError where there is no model, nothing whole, or weights that do not fit
-    their configuration.
+    they are stored in. block: the file or folder of a block that a person has written, where the run was trained with
+    one: that code is run, and only if it is given here. RunError or WeightsError where there is no model, nothing
+    whole, or weights that do not fit their configuration.
     """
+    if block is not None:
+        return _with_own_block(Path(folder), Path(block))
     if is_gguf(Path(folder)):
         return open_gguf(Path(folder)).model()
     if is_hugging_face(Path(folder)):
         return open_checkpoint(Path(folder)).model()
     run = Run.open(Path(folder))
+    own_block.refuse_unasked(run.path)
     model = undrawn(load_config(folder).model)
+    tensors, where = _weights(run)
+    check_fit(model, tensors, where)
+    model.load_state_dict(tensors, assign=True)
+    return model.eval()
+
+
+def _with_own_block(folder: Path, block: Path) -> nn.Module:
+    run = Run.open(folder)
+    make = own_block.block_class(own_block.check_same(folder, block))
+    model = with_own_blocks(build(load_config(folder)), make)
     tensors, where = _weights(run)
     check_fit(model, tensors, where)
     model.load_state_dict(tensors, assign=True)
@@ -47,6 +64,7 @@ def load(folder: Path | str) -> nn.Module:
 
 def kept_tensors(folder: Path | str) -> dict[str, Tensor]:
     """The tensors that `load` takes of a run, by name."""
+    own_block.refuse_unasked(Path(folder))
     return _weights(Run.open(Path(folder)))[0]
 
 

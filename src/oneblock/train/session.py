@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from oneblock.config.config import Config
 from oneblock.config.encoder_decoder import EncoderDecoder
@@ -97,7 +98,7 @@ def _check(config: Config, processes: Processes) -> None:
 
 
 class Session:
-    """Everything one training needs, ready to `train()`."""
+    """Everything one training needs, ready to `train()`. make: the model, where it is not what `build` gives."""
 
     def __init__(
         self,
@@ -111,13 +112,15 @@ class Session:
         stop: Stop = lambda: False,
         command: str = "",
         processes: Processes = ALONE,
+        make: Callable[[Config], nn.Module] | None = None,
     ) -> None:
         keep_memory()
         self.config, self.task, self.run, self.command = config, task, run, command
         self.listen, self.processes = listen, processes
         self.device = pick_device(device)
         self.precision = pick_precision(config.recipe.precision, self.device)
-        self.model = build(config, seed=config.recipe.seed).to(self.device)
+        made = make(config) if make is not None else build(config, seed=config.recipe.seed)
+        self.model = made.to(self.device)
         recipe = config.recipe
         self.layout = Layout(self.model, recipe.distribution, processes, self.precision)
         self.parts = self._parts()

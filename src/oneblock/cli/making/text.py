@@ -26,7 +26,7 @@ TOKENS, TEMPERATURE = 300, 0.8
 
 def make(args: argparse.Namespace) -> dict[str, Any]:
     """Print each prompt with what follows it; the texts and the speed."""
-    model: Any = in_dtype(load(args.run), args.dtype).to(pick_device())
+    model: Any = in_dtype(load(args.run, args.block), args.dtype).to(pick_device())
     tokenizer = load_tokenizer(args.run)
     check_vocabulary(tokenizer, model.config.vocab_size, args.run)
     prompts = in_conversation(tokenizer, args.prompt) if args.chat else args.prompt or [""]

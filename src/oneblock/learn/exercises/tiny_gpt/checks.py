@@ -10,52 +10,8 @@ from torch import Tensor
 
 from oneblock.learn.asker import Asker, Raised, Remote, describe
 from oneblock.learn.exercise import Check, Finding
-
-VOCAB, HEADS, WIDTH, LAYERS, CONTEXT = 13, 3, 15, 2, 7
-Weights = dict[str, Tensor]
-
-
-def some_weights(a: Asker) -> Weights:
-    """For a small one. The head's are the token embedding's, so that a tied one is as right as one that is not."""
-    hidden = 4 * WIDTH
-    shapes: dict[str, tuple[int, ...]] = {"token_embedding.weight": (VOCAB, WIDTH)}
-    shapes["position_embedding.weight"] = (CONTEXT, WIDTH)
-    for at in range(LAYERS):
-        own = {"norm1.weight": (WIDTH,), "norm1.bias": (WIDTH,), "attention.qkv.weight": (3 * WIDTH, WIDTH),
-               "attention.output.weight": (WIDTH, WIDTH), "norm2.weight": (WIDTH,), "norm2.bias": (WIDTH,),
-               "feed_forward.up.weight": (hidden, WIDTH), "feed_forward.down.weight": (WIDTH, hidden)}  # fmt: skip
-        shapes |= {f"blocks.{at}.{name}": shape for name, shape in own.items()}
-    shapes |= {"norm.weight": (WIDTH,), "norm.bias": (WIDTH,)}
-    # Rows of numbers whose products are of size 1; embeddings and gains are of size 1 themselves.
-    weights = {
-        n: a.randn(*s) / (math.sqrt(s[1]) if len(s) > 1 and "embedding" not in n else 1) for n, s in shapes.items()
-    }
-    return weights | {"head.weight": weights["token_embedding.weight"]}
-
-
-def steps(w: Weights, tokens: Tensor, form: str) -> dict[str, Tensor]:
-    """What arises on the way; the logits last."""
-    length = tokens.shape[1]
-    x = w["token_embedding.weight"][tokens] + w["position_embedding.weight"][:length]
-    found = {"the embeddings, added": x}
-    later = torch.ones(length, length, dtype=torch.bool).triu(1)
-
-    def norm(y: Tensor, name: str) -> Tensor:
-        return F.layer_norm(y, (WIDTH,), w[f"{name}.weight"], w[f"{name}.bias"], 1e-5)
-
-    for at in range(LAYERS):
-        b = f"blocks.{at}"
-        q, k, v = (
-            p.unflatten(-1, (HEADS, -1)).transpose(1, 2)
-            for p in (norm(x, f"{b}.norm1") @ w[f"{b}.attention.qkv.weight"].T).chunk(3, -1)
-        )
-        scores = (q @ k.transpose(-2, -1) / math.sqrt(WIDTH // HEADS)).masked_fill(later, -math.inf)
-        x = x + (scores.softmax(-1) @ v).transpose(1, 2).flatten(2) @ w[f"{b}.attention.output.weight"].T
-        inner = norm(x, f"{b}.norm2") @ w[f"{b}.feed_forward.up.weight"].T
-        x = x + F.gelu(inner, approximate=form) @ w[f"{b}.feed_forward.down.weight"].T
-        found[f"the stream after block {at}"] = x
-    found["the last norm"] = norm(x, "norm")
-    return found | {"the logits": found["the last norm"] @ w["head.weight"].T}
+from oneblock.learn.exercises.tiny_gpt.decoder import DECODER
+from oneblock.learn.exercises.tiny_gpt.right import CONTEXT, HEADS, LAYERS, VOCAB, WIDTH, Weights, some_weights, steps
 
 
 def built(a: Asker, weights: Weights) -> Remote:
@@ -165,27 +121,6 @@ def gradient(a: Asker) -> Finding | None:
     return None
 
 
-def decoder(a: Asker) -> Finding | None:
-    try:
-        module = a.build("TransformerDecoder", 3, 24)
-    except Raised as error:
-        if error.error["type"] == "KeyError" and not error.error["line"]:
-            # Nobody has to write it.
-            return None
-        raise
-    x = a.randn(2, 5, 24)
-    later = x.clone()
-    later[:, 3:] = a.randn(2, 2, 24)
-    one, two = module(x), module(later)
-    if not isinstance(one, Tensor) or one.shape != x.shape:
-        return a.found(f"TransformerDecoder gives {describe(one)} for {describe(x)}; the shape stays")
-    if a.same(two[:, :3], one[:, :3], "it"):
-        return a.found("TransformerDecoder sees later tokens")
-    if not bool((one - x).abs().max() > 1e-6):
-        return a.found("TransformerDecoder gives x as it came")
-    return a.raises("TransformerDecoder", 1, 10, 3)
-
-
 CHECKS = (
     Check(
         id="layout",
@@ -256,14 +191,5 @@ CHECKS = (
             "everything between tokens and logits is torch operations",
         ),
     ),
-    Check(
-        id="decoder",
-        run=decoder,
-        needs=("layout",),
-        hints=(
-            "TransformerDecoder, if it is there, is the stack alone: B×T×D to B×T×D, causal.",
-            "Look at its forward.",
-            "for block in blocks: x = block(x)",
-        ),
-    ),
+    *DECODER,
 )

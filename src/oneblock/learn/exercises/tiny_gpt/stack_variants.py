@@ -199,18 +199,4 @@ MORE = (
         switches={"start": "large head"},
         repair="std=0.02, or nn.Linear's own.",
     ),
-    Wrong(
-        name="decoder_leaks",
-        says="a TransformerDecoder without a causal mask",
-        dies=("decoder",),
-        switches={"decoder": "leaks"},
-        repair="The decoder is causal too.",
-    ),
-    Wrong(
-        name="decoder_last",
-        says="a TransformerDecoder that returns the last place alone",
-        dies=("decoder",),
-        switches={"decoder": "last"},
-        repair="B×T×D stays B×T×D.",
-    ),
 )

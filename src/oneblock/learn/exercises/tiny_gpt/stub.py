@@ -27,8 +27,11 @@ The trap is how it starts. A fresh model knows nothing, so its loss must be abou
 0.4 here. Rows of N(0, 1) in a tied head make logits as large as √D and a loss many times that: use small numbers
 (standard deviation 0.02) for it. For V = 97, ln V is 4.57.
 
-If you like: TransformerDecoder(num_layers, hidden_size, num_heads=8), `forward(x) -> x`, is the stack alone, causal,
-from B×T×D to B×T×D. It is looked at if it is there.
+The further step, for those who like: TransformerDecoder(num_layers, hidden_size, num_heads=8), `forward(x) -> x`, the
+stack alone, from B×T×D to B×T×D and causal; TransformerDecoder(8, 512) is a real one. Nobody has to write it, and it
+is graded where it is there: every layer has parameters of its own and is used, the stream goes through untouched (a
+norm at the very end is as right as none), heads that do not divide the width are a ValueError. If its blocks have the
+names above, they are compared as well.
 """
 
 from torch import Tensor, nn

@@ -148,16 +148,35 @@ class TinyGPT(nn.Module):
 class Decoder(nn.Module):
     def __init__(self, num_layers: int, hidden_size: int, num_heads: int = 8, *, switches: dict[str, Any]) -> None:
         super().__init__()
-        if switches["decoder"] == "leaks":
-            switches = switches | {"mask": "none"}
-        self.form = switches["decoder"]
-        self.blocks = nn.ModuleList(Block(hidden_size, num_heads, switches) for _ in range(num_layers))
-        self.norm = nn.LayerNorm(hidden_size) if self.form == "with norm" else nn.Identity()
+        self.form = form = switches["decoder"]
+        changed: dict[str, dict[str, Any]] = {
+            "leaks": {"mask": "none"}, "no residual": {"block": "no residual"}, "post": {"block": "post"},
+            "parallel": {"block": "parallel"}, "turned": {"block": "feed-forward first"}, "one head": {"heads": "one"},
+            "any heads": {"refuses": "no"}, "narrow": {"wider": 2}, "zero": {"start": "zero branches"},
+            "biases": {"bias": True}, "relu": {"active": "relu"},
+        }  # fmt: skip
+        num_heads = 4 if form == "four heads" else num_heads
+        if form == "any heads" and hidden_size % num_heads:
+            num_heads = 1
+        blocks: Any = [Block(hidden_size, num_heads, switches | changed.get(form, {})) for _ in range(num_layers)]
+        blocks = [blocks[0]] * num_layers if form == "one object" else blocks
+        self.called = "layers" if form == "layers" else "blocks"
+        setattr(self, self.called, blocks if form == "plain list" else nn.ModuleList(blocks))
+        self.norm = nn.LayerNorm(hidden_size) if form in ("with norm", "norm first", "after each") else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x[:, -1] if self.form == "last" else x)
+        blocks = list(getattr(self, self.called))
+        blocks = {"backwards": blocks[::-1], "not the last": blocks[:-1], "first again": blocks[:1] * len(blocks)}.get(
+            self.form, blocks
+        )
+        x = self.norm(x) if self.form == "norm first" else x
+        for block in blocks:
+            x = block(x.detach() if self.form == "detached" else x)
+            x = x / math.sqrt(2) if self.form == "halved" else x
+            x = self.norm(x) if self.form == "after each" else x
+        if self.form == "rms":
+            return x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+        return self.norm(x[:, -1] if self.form == "last" else x) if self.form not in ("norm first", "after each") else x
 
 
 def make(**switches: object) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Wrong and right ways to write a GPT."""
 
 from oneblock.learn.exercise import Right, Wrong
+from oneblock.learn.exercises.tiny_gpt.decoder_variants import DECODER_RIGHT, DECODER_WRONG
 from oneblock.learn.exercises.tiny_gpt.stack_variants import MORE
 
 WRONG = (
@@ -117,6 +118,7 @@ WRONG = (
         repair="They are added as they are.",
     ),
     *MORE,
+    *DECODER_WRONG,
 )
 
 RIGHT = (
@@ -155,14 +157,5 @@ RIGHT = (
         says="dropout, in train mode alone",
         switches={"block": "trained dropout"},
     ),
-    Right(
-        name="decoder",
-        says="with a TransformerDecoder",
-        switches={"decoder": "right"},
-    ),
-    Right(
-        name="decoder_norm",
-        says="with a TransformerDecoder that has a norm at its end",
-        switches={"decoder": "with norm"},
-    ),
+    *DECODER_RIGHT,
 )
