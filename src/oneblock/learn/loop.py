@@ -7,9 +7,9 @@ import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from oneblock.learn import screen
+from oneblock.learn.course.drawings import desk
 from oneblock.learn.errors import LearnError
 from oneblock.learn.exercises import text_of
 from oneblock.learn.grade import Grade
@@ -17,23 +17,12 @@ from oneblock.learn.grading import PRELOAD, check
 from oneblock.learn.lab import Lab
 from oneblock.learn.process import Child
 from oneblock.learn.screen import Line, Shown
+from oneblock.learn.terminal import Keys
 
 TICK = 0.25
 """Seconds between two looks at the files."""
 SETTLE = 0.05
 """Seconds that a file is given after the first sign of a change."""
-
-
-class Keys(Protocol):
-    """What the loop needs of a terminal."""
-
-    colour: bool
-    woken: bool
-
-    @property
-    def size(self) -> tuple[int, int]: ...
-    def key(self, seconds: float) -> str: ...
-    def write(self, text: str) -> None: ...
 
 
 class Grader:
@@ -139,10 +128,19 @@ class Loop:
         if before is not None and before[1].root != grade.root:
             self.hints = {key: count for key, count in self.hints.items() if key[0] != self.name}
         self.grades[self.name] = text, grade
-        self.lab.graded(grade, text)
-        if grade.passed:
+        kept = self._kept(lambda: self.lab.graded(grade, text))
+        if grade.passed and kept:
             left = sum(step.state != "right" for step in self.lab.steps())
             self.word = f"n goes on: {left} to go" if left else "That was all of them."
+
+    def _kept(self, keep: Callable[[], object]) -> bool:
+        """Keep something; a folder that cannot be written is told and ends nothing."""
+        try:
+            keep()
+        except LearnError as error:
+            self.word = str(error)
+            return False
+        return True
 
     def _hint(self) -> None:
         _, grade = self.grades.get(self.name, ("", None))
@@ -157,7 +155,7 @@ class Loop:
             shown = self.hints.get(key, 0)
             if shown < len(grade.hints):
                 self.hints[key] = shown + 1
-                self.lab.hinted(self.name)
+                self._kept(lambda: self.lab.hinted(self.name))
             else:
                 self.word = "that was the last hint"
 
@@ -169,46 +167,58 @@ class Loop:
         self._read(f"{self.name}: yours and a plain way", screen.diff_text(self.lab.diff(self.name), grade.also))
 
     def _read(self, title: str, text: str) -> None:
-        first, more = 0, True
+        first = 0
+
+        def part() -> tuple[list[Line], bool]:
+            return screen.reading(title, text, *self.terminal.size, first)
+
         while True:
-            lines, more = screen.reading(title, text, *self.terminal.size, first)
-            self._draw(lines)
-            key = self._wait()
-            if key != " " or not more:
+            key = self._wait(lambda: part()[0])
+            if key != " " or not part()[1]:
                 return
             first += max(1, self.terminal.size[1] - 4)
 
     def _list(self) -> None:
         steps, typed = self.lab.steps(), ""
+        drawings = desk.summary(self.lab.folder)
+
+        def listing() -> list[Line]:
+            return screen.listing(steps, *self.terminal.size, typed, drawings)
+
         while True:
-            self._draw(screen.listing(steps, *self.terminal.size, typed))
-            key = self._wait()
+            key = self._wait(listing)
             if key.isdigit():
                 typed = (typed + key)[:2]
             elif key == "\x7f":
                 typed = typed[:-1]
             elif key in "\r\n":
-                if typed and 1 <= int(typed) <= len(steps):
-                    self._open(steps[int(typed) - 1].name)
+                for step in steps:
+                    if typed and step.number == int(typed):
+                        self._open(step.name)
                 return
             else:
                 return
 
     def _reset(self) -> None:
         self.word = f"r once more: {self.name}.py begins anew (yours is kept beside it); any other key: no"
-        self._draw(self._page())
-        if self._wait() != "r":
+        if self._wait(self._page) != "r":
             self.word = "nothing was changed"
             return
-        kept = self.lab.reset(self.name)
+        try:
+            kept = self.lab.reset(self.name)
+        except LearnError as error:
+            self.word = str(error)
+            return
         self.grades.pop(self.name, None)
         self.seen = self._stamps()
         self.word = f"begun anew; what you had is in {kept.name}" if kept else "begun anew"
 
-    def _wait(self) -> str:
-        while not (key := self.terminal.key(TICK)):
-            continue
-        return key
+    def _wait(self, page: Callable[[], list[Line]]) -> str:
+        """The next key; until then the page is there, also where the terminal gets another size."""
+        while True:
+            self._draw(page())
+            if key := self.terminal.key(TICK):
+                return key
 
     def _page(self) -> list[Line]:
         return screen.page(self._shown(), *self.terminal.size)

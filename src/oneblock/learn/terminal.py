@@ -8,7 +8,19 @@ import shutil
 import signal
 import sys
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
+
+
+class Keys(Protocol):
+    """What a loop needs of a terminal."""
+
+    colour: bool
+    woken: bool
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+    def key(self, seconds: float) -> str: ...
+    def write(self, text: str) -> None: ...
 
 
 class Terminal:

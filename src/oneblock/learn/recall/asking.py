@@ -6,30 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from oneblock.learn import screen
 from oneblock.learn.recall import pages
 from oneblock.learn.recall.face import Face, NotUnderstood, Said, judged
 from oneblock.learn.recall.pages import RATINGS, Line
 from oneblock.learn.recall.schedule import Rating
+from oneblock.learn.terminal import Keys
 
 TICK = 0.5
 """Seconds between two looks at the terminal's size."""
 SELF = {"y": Rating.Good, "n": Rating.Again}
 """Keys of an open question in a revision: I had it, I had it not."""
-
-
-class Keys(Protocol):
-    """What a session needs of a terminal."""
-
-    colour: bool
-    woken: bool
-
-    @property
-    def size(self) -> tuple[int, int]: ...
-    def key(self, seconds: float) -> str: ...
-    def write(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)

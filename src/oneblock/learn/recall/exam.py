@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from oneblock.learn.course.question import Question
 from oneblock.learn.recall import pages, revision
-from oneblock.learn.recall.asking import Asking, Keys, Left, Reply
+from oneblock.learn.recall.asking import Asking, Left, Reply
 from oneblock.learn.recall.desk import Desk
 from oneblock.learn.recall.face import of_question, shuffled
 from oneblock.learn.recall.schedule import Rating
+from oneblock.learn.terminal import Keys
 
 
 class Exam:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from oneblock.learn.grade import Grade
-from oneblock.learn.recall.asking import Asking, Keys, Left, Reply, TakenBack
+from oneblock.learn.recall.asking import Asking, Left, Reply, TakenBack
 from oneblock.learn.recall.deck import Card, Due
 from oneblock.learn.recall.desk import Desk
 from oneblock.learn.recall.face import Face, face, shuffled
 from oneblock.learn.recall.rewriting import Rewriting
 from oneblock.learn.recall.schedule import Answer, Rating, intervals
+from oneblock.learn.terminal import Keys
 
 
 class Session:

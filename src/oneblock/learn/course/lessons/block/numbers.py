@@ -157,13 +157,22 @@ def figure_belt() -> str:
 def figure_block() -> str:
     """The pre-norm block, from bottom to top as information flows. The straight line on the left is the bypass: nothing
     stands on it but the two additions."""
+    told = (
+        "From x a straight line runs up through two plus signs. Beside it, norm 1 and attention lead into the first, "
+        "norm 2 and the feed-forward into the second."
+    )
+    return drawn("The pre-norm block", told)
+
+
+def drawn(title: str, told: str, additions: tuple[str, str] = ("", "")) -> str:
+    """The pre-norm block, with a label for each of its two additions."""
     boxes = [
         Box(id="out", text="x out", at=(0, 0), kind="end"),
-        Box(id="add2", at=(0, 1), kind="add"),
+        Box(id="add2", text=additions[1], at=(0, 1), kind="add"),
         Box(id="ffn", text="feed-forward", at=(1, 2), kind="feed_forward"),
         Box(id="norm2", text="norm 2", at=(1, 3), kind="norm"),
         Box(id="split2", at=(0, 4), kind="dot"),
-        Box(id="add1", at=(0, 5), kind="add"),
+        Box(id="add1", text=additions[0], at=(0, 5), kind="add"),
         Box(id="attention", text="attention", at=(1, 6), kind="attention"),
         Box(id="norm1", text="norm 1", at=(1, 7), kind="norm"),
         Box(id="split1", at=(0, 8), kind="dot"),
@@ -173,11 +182,7 @@ def figure_block() -> str:
     branches = [["split1", "norm1", "attention", "add1"], ["split2", "norm2", "ffn", "add2"]]
     arrows = [Arrow(start=a, to=b, thick=True) for a, b in pairwise(line)]
     arrows += [Arrow(start=a, to=b) for branch in branches for a, b in pairwise(branch)]
-    told = (
-        "From x a straight line runs up through two plus signs. Beside it, norm 1 and attention lead into the first, "
-        "norm 2 and the feed-forward into the second."
-    )
-    return flow("The pre-norm block", boxes, arrows, told=told)
+    return flow(title, boxes, arrows, told=told)
 
 
 def figure_places() -> str:
