@@ -2,11 +2,13 @@
 
 The cases are those of tests/shared/doctor_unseen.py. With words behind, only cases whose host or name has one of them
 are examined; cases that ROWS.json has already are not examined again. A fault of which nothing was said is examined
-once more with what its maker would declare of it (`causal`, `encoder`).
+once more with what its maker would declare of it (`causal`, `encoder`). `--list unseen_second` before all takes the
+cases of another file of tests/shared.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -57,7 +59,7 @@ def verdict(row: dict[str, Any], plain: set[str]) -> tuple[str, str]:
     return ("broke", row["broke"]) if "broke" in row else ("silent", "")
 
 
-def table(rows: list[dict[str, Any]], total: int) -> str:
+def table(rows: list[dict[str, Any]], total: int, name: str) -> str:
     """The Markdown page: sums, what was missed, healthy models alarmed, then every fault."""
     plain = {r["host"]: {same(*x) for s in ("FAIL", "WARN") for x in r[s]} for r in rows if r["name"] == "plain"}
     told = [(r, *verdict(r, plain.get(r["host"], set()))) for r in rows if r["told"]]
@@ -76,7 +78,7 @@ def table(rows: list[dict[str, Any]], total: int) -> str:
     alarms = [x for x in fine if x[1] != "silent"]
     return f"""# Models it was not written for
 
-The cases of tests/shared/doctor_unseen.py were written without a look at the checks; this is the first run over them.
+The cases of tests/shared/{name}.py were written without a look at the checks; this is the first run over them.
 {len(rows)} of {total} cases were examined: {len(told)} faults, {len(fine)} healthy variants.
 
 Faults: {", ".join(f"{how} {n}" for how, n in count.items())}. Of {sum(r["told"] == "FAIL" for r, _, _ in told)} that
@@ -101,10 +103,9 @@ call for a FAIL {len(soft)} got a WARN alone. Healthy variants: {sum(h == "FAIL"
 """
 
 
-def main(where: str, page: str, *words: str) -> None:
-    from doctor_unseen import DECLARED, cases
-
-    faults, healthy = cases()
+def main(where: str, page: str, *words: str, name: str = "doctor_unseen") -> None:
+    of = importlib.import_module(name)
+    faults, healthy = of.cases()
     file = Path(where)
     rows = json.loads(file.read_text()) if file.exists() else []
     done = {(row["host"], row["name"]) for row in rows}
@@ -112,14 +113,18 @@ def main(where: str, page: str, *words: str) -> None:
         if (case.host, case.name) in done or (words and not any(w in f"{case.host} {case.name}" for w in words)):
             continue
         row = {"host": case.host, "name": case.name, "told": case.told, **said(case, ())}
-        if case.told and DECLARED[case.host] and not row["FAIL"] and not row["WARN"]:
-            row["declared"] = said(case, DECLARED[case.host])
+        if case.told and of.DECLARED[case.host] and not row["FAIL"] and not row["WARN"]:
+            row["declared"] = said(case, of.DECLARED[case.host])
         rows.append(row)
         first = (row["FAIL"] or row["WARN"] or [[row.get("broke", "")]])[0]
         print(f"{row['s']:.1f} s  {case.told or 'ok':4}  {case.host} {case.name}: {': '.join(first)}"[:230], flush=True)
         file.write_text(json.dumps(rows, indent=1, ensure_ascii=False))
-    Path(page).write_text(table(rows, len(faults) + len(healthy)))
+    Path(page).write_text(table(rows, len(faults) + len(healthy), name))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    given = sys.argv[1:]
+    if given[:1] == ["--list"]:
+        main(*given[2:], name=given[1])
+    else:
+        main(*given)

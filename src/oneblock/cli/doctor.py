@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Examine, print the report, and give it."""
     if args.settings:
         raise OneblockError("--set changes nothing here: a model is examined as it is; leave it out")
+    if args.html and not Path(args.html).absolute().parent.is_dir():
+        raise OneblockError(f"--html {args.html}: its folder is not there; make it first")
     if args.against:
         return _against(args)
     if args.log:
@@ -58,8 +60,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from oneblock.doctor.examine import examine
     from oneblock.doctor.pages import as_text, write_report
 
-    if args.html and not Path(args.html).absolute().parent.is_dir():
-        raise OneblockError(f"--html {args.html}: its folder is not there; make it first")
     patients: list[Any] = []
     report = examine(
         args.target,
@@ -84,23 +84,41 @@ def _against(args: argparse.Namespace) -> dict[str, Any]:
     """Two models that should agree, on the same tokens."""
     if args.target is None:
         raise OneblockError("--against compares two models: give the other one as TARGET")
-    if args.only or args.expect or args.log or args.html or args.depth_report:
+    if args.only or args.expect or args.log or args.depth_report:
         raise OneblockError("--against compares two models and asks no checks: leave --only, --expect, … out")
     from oneblock.doctor.parity import against
 
-    found = against(args.target, args.against, seed=args.seed, trust=args.trust, tell=say if args.json else _no)
+    met: list[Any] = []
+    found = against(
+        args.target,
+        args.against,
+        seed=args.seed,
+        trust=args.trust,
+        tell=say if args.json else _no,
+        meet=lambda *patients: met.extend(patients),
+    )
     (say if args.json else print)(found)
+    if args.html:
+        from oneblock.doctor.pages import write_parity
+
+        write_parity(Path(args.html), found, met[1])
+        say(f"the page: {args.html}")
     return found.to_dict() | {"found_wrong": not found.agree}
 
 
 def _log(args: argparse.Namespace) -> dict[str, Any]:
     """What a log shows; with a run of ours as TARGET its steps around the onset are taken once more."""
-    if args.only or args.expect or args.html or args.depth_report:
-        raise OneblockError("--log reads a log and asks no checks: leave --only, --expect, --html, --depth-report out")
+    if args.only or args.expect or args.depth_report:
+        raise OneblockError("--log reads a log and asks no checks: leave --only, --expect, --depth-report out")
     from oneblock.doctor.logs.examine import examine_log
 
     report = examine_log(args.log, run=args.target, tell=say)
     (say if args.json else print)(report)
+    if args.html:
+        from oneblock.doctor.pages import write_log
+
+        write_log(Path(args.html), report, args.target)
+        say(f"the page: {args.html}")
     return report.to_dict() | {"found_wrong": not report.healthy}
 
 

@@ -89,8 +89,8 @@ class Watch(TorchFunctionMode):
             self._whole(func, args, kwargs)
         elif name in ("softmax", "_softmax", "softmax_") and isinstance(out, Tensor):
             self._softmax(out, args[0])
-            if self.alone and self.traces.get(id(out)) is not None and out.shape[-1] == out.shape[-2]:
-                out = torch.eye(out.shape[-1], dtype=out.dtype).expand_as(out).contiguous()
+            if self.alone and self.traces.get(id(out)) is not None and out.shape[-1] >= out.shape[-2]:
+                out = _own_key(out)
         elif name in PRODUCTS and isinstance(out, Tensor):
             self._product(name, out, args, kwargs)
         elif name in (*ROOTS, *WEIGHED):
@@ -206,6 +206,18 @@ class Watch(TorchFunctionMode):
                 if still is not None and still.out is not None and made.shape == still.out.shape:
                     still.out = made
                 self._put(Trace(made, factor, first.width, first.seen if same else None, still, first.parts))
+
+
+def _own_key(weights: Tensor) -> Tensor:
+    """All weight on the query's own key. Columns that are no token's (a sink) stand where the first query sees them."""
+    queries, keys = weights.shape[-2:]
+    behind = keys == queries or bool((weights[..., 0, -1] > 0).any())
+    own = torch.eye(queries, keys, dtype=weights.dtype) if behind else _shifted(queries, keys, weights.dtype)
+    return own.expand_as(weights).contiguous()
+
+
+def _shifted(queries: int, keys: int, dtype: torch.dtype) -> Tensor:
+    return torch.cat([torch.zeros(queries, keys - queries, dtype=dtype), torch.eye(queries, dtype=dtype)], dim=1)
 
 
 def _number(value: Any) -> float | None:

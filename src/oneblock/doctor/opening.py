@@ -38,18 +38,26 @@ def open_target(text: str, *, trust: bool = False) -> Opened:
     trust: unpickle, and run code that came with weights. DoctorError where there is no such thing, where it would
     need trust, or of a factory that raises, hangs, grows or dies: with the last line that is its own.
     """
+    if not text.strip():
+        raise DoctorError("TARGET is empty; give a run, a model's folder, ckpt.pt, or path/to/file.py:factory")
     path, colon, name = text.rpartition(":")
-    if colon and path.endswith(".py"):
+    if colon and path.endswith(".py") and name:
         thing, factory = made(Path(path), name)
         opened = wrap(thing, text)
         return opened if factory is None else Opened(**vars(opened) | {"again": factory})
     folder = Path(text)
-    if text.endswith(".py"):
-        raise DoctorError(f"{text} is a file of Python; say which function gives the model: {text}:NAME")
+    if text.rstrip(":").endswith(".py"):
+        file = text.rstrip(":")
+        raise DoctorError(f"{file} is a file of Python; say which function gives the model: {file}:NAME")
     if not folder.exists():
         raise DoctorError(f"{text} is not there; give a run, a model's folder, ckpt.pt, or path/to/file.py:factory")
     if folder.suffix in (".pt", ".pth", ".ckpt", ".bin"):
         return wrap(_from_ckpt(folder, trust), text)
+    from oneblock.weights.gguf import is_gguf
+
+    if not folder.is_dir() and not is_gguf(folder):
+        kinds = "a run, a model's folder, ckpt.pt, or path/to/file.py:factory"
+        raise DoctorError(f"{text} is a file, and none that holds a model (.pt, .pth, .ckpt, .bin, GGUF); give {kinds}")
     if _of_transformers(folder) and importlib.util.find_spec("transformers") is not None:
         return wrap(_from_transformers(folder, trust), text)
     from oneblock.runs.load import load

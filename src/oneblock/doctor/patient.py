@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -118,9 +119,10 @@ class Patient:
             return None
         try:
             with torch.random.fork_rng(devices=[]):
-                # Not a seed that the model itself was likely made with.
+                # Not a seed that the model itself was likely made with; nor may the factory set its own.
                 torch.manual_seed(self.seed + 1009)
-                made = self._again()
+                with mock.patch.object(torch, "manual_seed", lambda seed: torch.default_generator):
+                    made = self._again()
         except Exception:
             return None
         return self.target.on(made)

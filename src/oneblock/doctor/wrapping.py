@@ -29,16 +29,25 @@ def unwrapped(thing: Any) -> tuple[Any, str]:
         if kind in INSIDE and isinstance(getattr(thing, INSIDE[kind], None), nn.Module):
             thing = getattr(thing, INSIDE[kind])
             layers.append(kind)
-        elif hasattr(thing, "peft_config") and isinstance(getattr(thing, "base_model", None), nn.Module):
+        elif _shell_of_peft(thing):
             # The adapters stay in its layers; only the shell that hides the signature is left.
             inner = getattr(thing.base_model, "model", None)
             thing = inner if isinstance(inner, nn.Module) else thing.base_model
             layers.append(kind)
         else:
             break
+    notes = [f"taken out of {', '.join(layers)}"] if layers else []
     if isinstance(thing, nn.Module):
         _refuse(thing)
-    return thing, f"taken out of {', '.join(layers)}" if layers else ""
+        # Copies of a module do not keep what compile() put in it.
+        notes += ["compile() left out"] if any(m._compiled_call_impl is not None for m in thing.modules()) else []
+    return thing, "; ".join(notes)
+
+
+def _shell_of_peft(thing: nn.Module) -> bool:
+    """Whether it is PEFT's outer class: the model inside has a `peft_config` and a `base_model` too."""
+    own = any(kind.__module__.partition(".")[0] == "peft" for kind in type(thing).__mro__)
+    return own and hasattr(thing, "peft_config") and isinstance(getattr(thing, "base_model", None), nn.Module)
 
 
 def _refuse(module: nn.Module) -> None:

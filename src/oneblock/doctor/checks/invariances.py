@@ -1,4 +1,4 @@
-"""P1, P2, B1, R0, E1, E2: what must change nothing, and the order, which must."""
+"""B1, R0, E1, E2: what must change nothing, and the order, which must."""
 
 from __future__ import annotations
 
@@ -8,97 +8,12 @@ from typing import Any
 
 import torch
 
+from oneblock.doctor.checks import exact
 from oneblock.doctor.checks.check import BAD, EQUALITY, GOOD, judged, said, skip
-from oneblock.doctor.checks.positions import is_relative
 from oneblock.doctor.finding import Finding
 from oneblock.doctor.locate import events, line_of, parting
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
-
-
-def padding(patient: Patient) -> Finding:
-    """P1: pads on either side change nothing at real tokens, whatever stands at them."""
-    model = patient.stirred
-    if patient.target.calling.source and patient.target.source_mask:
-        return _source_padding(patient)
-    if not patient.target.masks:
-        return skip("it takes no padding")
-    length = min(7, patient.target.max_len // 2)
-    x, worst, faults, shifted = model.sample(2, length, patient.seed), 0.0, [], 0.0
-    alone = model(x)
-    for count in {1, min(32, patient.target.max_len - length)}:
-        fill = [model.sample(2, count, patient.seed + n) for n in (1, 2)]
-        pads = torch.cat([torch.ones(2, count, dtype=torch.bool), torch.zeros(2, length, dtype=torch.bool)], dim=1)
-        left = [_at(model(torch.cat([f, x], dim=1), pads), pads) for f in fill]
-        right = [_at(model(torch.cat([x, f], dim=1), pads.flip(1)), pads.flip(1)) for f in fill]
-        found = {
-            f"what stands at {count} left pads is seen": difference(left[1], left[0]),
-            f"what stands at {count} right pads is seen": difference(right[1], right[0]),
-            f"{count} right pads change real tokens": difference(right[0], alone),
-        }
-        one = torch.zeros_like(pads)
-        one[0] = pads.flip(1)[0]
-        text = torch.cat([x, fill[0]], dim=1)
-        found[f"{count} pads of one row reach another"] = difference(model(text, one)[1], model(text)[1])
-        faults += [name for name, value in found.items() if not value <= BAD]
-        worst = max(worst, *found.values())
-        shifted = max(shifted, difference(left[0], alone))
-    if faults and alone.shape[1] != length and all("left pads" in name for name in faults):
-        note = "right padding only: it answers from the first place, where a pad on the left would stand"
-        return said("WARN", note, value=worst, threshold=BAD, source=EQUALITY, repair="pad on the right")
-    if worst <= GOOD and shifted > BAD and is_relative(patient):
-        note = f"pads on the left change real tokens (difference {shifted:.1e}) though positions are relative"
-        repair = "mask pads as keys: vectors of zeros still take a share of the softmax"
-        return said("FAIL", note, value=shifted, threshold=BAD, source=EQUALITY, where="padding mask", repair=repair)
-    if worst <= GOOD < shifted:
-        note = "pads are not seen; with pads on the left the positions of real tokens shift"
-        return said("INFO", f"{note} (difference {shifted:.1e}): give positions with left-padded rows", value=shifted)
-    repair = "mask pads as keys (not only as queries), before the softmax"
-    return judged(
-        worst, "pads change nothing", "; ".join(faults) or "pads are seen", where="padding mask", repair=repair
-    )
-
-
-def _at(answer: torch.Tensor, pads: torch.Tensor) -> torch.Tensor:
-    """The answers at real tokens; all of one that is for the whole text."""
-    if answer.dim() < 3 or answer.shape[1] != pads.shape[1]:
-        return answer
-    return answer[:, ~pads[0]]
-
-
-def _source_padding(patient: Patient) -> Finding:
-    """Of a sequence-to-sequence model: pads behind the source."""
-    model, target = patient.stirred, patient.target
-    x, source = model.sample(2, min(5, target.max_len), patient.seed), model.source()
-    pads = torch.cat([torch.zeros_like(source, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)], dim=1)
-    fills = [(source[:, :3] + n) % (target.source_vocab or target.vocab_size) for n in (1, 2)]
-    padded = [model.replace_source(torch.cat([source, fill], dim=1))(x, pads.expand(2, -1)) for fill in fills]
-    seen, changed = difference(padded[1], padded[0]), difference(padded[0], model(x))
-    wrong = "what stands at pads of the source is seen" if seen > BAD else "pads of the source change the answer"
-    repair = "mask the source's pads as keys, in the encoder and in cross-attention"
-    well = "pads of the source change nothing"
-    return judged(max(seen, changed), well, wrong, where="padding mask of the source", repair=repair)
-
-
-def all_padded(patient: Patient) -> Finding:
-    """P2: a row of pads alone, and left pads, give finite numbers and finite gradients."""
-    if not patient.target.masks:
-        return skip("it takes no padding")
-    model, length = patient.stirred.on(copy.deepcopy(patient.stirred.thing)), min(7, patient.target.max_len)
-    pads = torch.zeros(3, length, dtype=torch.bool)
-    pads[0], pads[1, :2] = True, True
-    logits = model(model.sample(3, length, patient.seed), pads)
-    where = "the softmax over a row that is masked everywhere"
-    repair = "give a fully masked row zeros or uniform weights; masked_fill with the dtype's minimum, not −∞"
-    if not bool(torch.isfinite(logits[1:][~pads[1:]]).all()):
-        return said("FAIL", "with pads in the batch logits of real tokens are not finite", where=where, repair=repair)
-    if not bool(torch.isfinite(logits).all()):
-        return said("FAIL", "a row that is masked everywhere gives NaN or infinity", where=where, repair=repair)
-    logits[1:][~pads[1:]].square().sum().backward()
-    wrong = [n for n, p in model.module.named_parameters() if p.grad is not None and not bool(p.grad.isfinite().all())]
-    if wrong:
-        return said("FAIL", f"pads make gradients NaN, first of {wrong[0]}", where=wrong[0], repair=repair)
-    return said("PASS", "a fully masked row is finite, and so are gradients")
 
 
 def batch(patient: Patient) -> Finding:
@@ -115,6 +30,11 @@ def batch(patient: Patient) -> Finding:
     alone = max(difference(_over(model, sources, [i])(x[i : i + 1])[0], together[i]) for i in range(3))
     order = [2, 0, 1]
     value = max(alone, difference(_over(model, sources, order)(x[order]), together[order]))
+    single = _single_tokens(model, x, sources) if value <= BAD else 0.0
+    if single > BAD:
+        note = "rows of one token each see one another"
+        mend = "squeeze(dim) for squeeze(): without a dimension it drops every axis of size 1"
+        return judged(single, "", note, where="forward, 1 token", repair=mend)
     wrong = "rows of a batch see one another"
     repair = "look for batch and tokens swapped (batch_first, a reshape without transpose), or a batch norm"
     if value > BAD:
@@ -137,7 +57,21 @@ def batch(patient: Patient) -> Finding:
             threshold=BAD,
             source=EQUALITY,
         )
+    share = exact.other_rows(patient) if max(value, in_training) <= GOOD and sources is None else None
+    if share is not None and share > exact.EXACT:
+        note = (
+            f"no answer moves by more than rounding, but other rows weigh {share:.1e} in the gradient of a row's answer"
+        )
+        return said("WARN", note, value=share, threshold=exact.EXACT, where="eval", repair=repair)
     return judged(max(value, in_training), "rows of a batch are independent", wrong, repair=repair)
+
+
+def _single_tokens(model: Target, x: torch.Tensor, sources: torch.Tensor | None) -> float:
+    """Rows of one token, as a batch has them that decodes: alone against together."""
+    if model.takes != "tokens" or sources is not None:
+        return 0.0
+    together = model(x[:, :1])
+    return max(difference(model(x[i : i + 1, :1])[0], together[i]) for i in range(len(x)))
 
 
 def _sources(model: Target) -> torch.Tensor | None:
@@ -172,7 +106,8 @@ def _meeting(model: Target, x: torch.Tensor, sources: torch.Tensor | None) -> st
 
 def _sizes_that_break(model: Target, x: torch.Tensor) -> str:
     """A batch or a length it cannot run on, though it runs on others."""
-    shapes = {"3 rows": x, "1 row": x[:1]} | ({"1 row of 1 token": x[:1, :1]} if model.takes == "tokens" else {})
+    single = {"1 row of 1 token": x[:1, :1], "3 rows of 1 token": x[:, :1]} if model.takes == "tokens" else {}
+    shapes = {"3 rows": x, "1 row": x[:1]} | single
     for name, part in shapes.items():
         try:
             answer = model(part)
@@ -236,6 +171,14 @@ def repeats(patient: Patient) -> Finding:
             source=EQUALITY,
             repair=repair,
         )
+    changed = _changed_by_a_call(patient, x)
+    if again <= GOOD and changed:
+        table = model.module.get_submodule(changed.rpartition(".")[0])
+        if getattr(table, "max_norm", None) is not None:
+            note = f"a forward pass in eval mode changes {changed}: rows that are read are cut to max_norm, in place"
+            return said("WARN", note, where=changed, repair="norm what the table gives, if weights are to stay")
+        repair = "no in-place operation on weights in a forward; hold what changes as a buffer"
+        return said("FAIL", f"a forward pass in eval mode changes {changed}", where=changed, repair=repair)
     if again <= GOOD and _seeds_itself(model, x):
         repair = "no torch.manual_seed in a forward: every step then draws the same dropout"
         return said("FAIL", "a forward pass sets the random generator", where="forward", repair=repair)
@@ -245,6 +188,15 @@ def repeats(patient: Patient) -> Finding:
     wrong = "in eval mode two calls with the same input differ"
     repair = "dropout must ask self.training: F.dropout(x, p, self.training); no noise in eval"
     return judged(max(again, stale), "eval mode is deterministic", wrong, repair=repair, where="eval mode")
+
+
+def _changed_by_a_call(patient: Patient, x: torch.Tensor) -> str:
+    """The first weight that one forward pass of a copy changes; "" where none."""
+    model = patient.copy(patient.dtype)
+    before = {name: p.detach().clone() for name, p in model.module.named_parameters()}
+    model(x)
+    after = model.module.named_parameters()
+    return next((name for name, p in after if not torch.equal(p.nan_to_num(), before[name].nan_to_num())), "")
 
 
 def _seeds_itself(model: Target, x: torch.Tensor) -> bool:

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from oneblock.doctor.checks import exact
 from oneblock.doctor.checks.check import BAD, EQUALITY, GOOD, judged, said, skip
+from oneblock.doctor.checks.reach import ALL, one_by_one, reach
 from oneblock.doctor.checks.sources import labels_read, narrowed_source, unread_source
 from oneblock.doctor.finding import Finding
 from oneblock.doctor.locate import events, line_of, parting
@@ -61,24 +63,57 @@ def future(patient: Patient) -> Finding:
     narrow = narrowed_source(patient) if worst <= BAD else ""
     if narrow:
         return said("WARN", narrow, where="the source", repair="encoder: no causal mask; cross-attention: all of it")
+    if worst <= GOOD:
+        return _to_the_last_bit(patient, worst)
     if worst <= BAD:
         return judged(worst, "no token sees a later one", "a token may see a later one", where="eval")
     plain = any(fault.startswith("eval,") for fault in faults)
     pattern = reach(patient.stirred, patient.seed) if plain else "the plain path is well: only these are not"
+    pattern += one_by_one(patient) if pattern.startswith("up to") else ""
     seen_by_all = pattern == ALL
     if target.kind == "unknown" and seen_by_all and not target.says_tokens:
         return said("INFO", "every token sees every other, as in an encoder; to have it checked: --expect causal")
     with_experts = any(word in name.lower() for name, _ in target.module.named_modules() for word in EXPERTS)
     if with_experts and all(fault.startswith("train") for fault in faults):
         return said("WARN", "in train mode later tokens move earlier ones: places at experts?", value=worst)
+    culprit, paths_told = _culprit(patient, plain), "; ".join(_shortest(faults))
     return said(
         "FAIL",
         f"tokens see the future: {pattern}; logits up to t move by {worst:.1e} when tokens after t change",
         value=worst,
         threshold=BAD,
         source=EQUALITY,
-        where=_culprit(patient, plain) + "; ".join(faults[:6]),
+        # Of each path the shortest text that shows it.
+        where=f"{culprit}on {paths_told}" if culprit else paths_told,
         repair=REPAIR,
+    )
+
+
+def _shortest(faults: list[str]) -> list[str]:
+    """The first of each path: lengths rise."""
+    first: dict[str, str] = {}
+    for fault in faults:
+        first.setdefault(fault.rpartition(",")[0], fault)
+    return list(first.values())
+
+
+def _to_the_last_bit(patient: Patient, worst: float) -> Finding:
+    """No answer moves; whether later embeddings have exactly no gradient either."""
+    odd = exact.adapter_at_odds(patient)
+    if odd:
+        repair = "logits_from_embeds takes what embed gives, and adds positions as logits does"
+        return said("WARN", f"no token sees a later one; {odd}", where="adapter", repair=repair)
+    share = exact.later(patient)
+    if share is None or share <= exact.EXACT:
+        more = "" if share is None else ", nor has its embedding a gradient"
+        return judged(worst, f"no token sees a later one{more}", "a token may see a later one", where="eval")
+    note = (
+        f"no answer moves by more than rounding, but later tokens weigh {share:.1e} in the gradient of earlier answers"
+    )
+    repair = "mask with −∞ or the dtype's minimum, behind everything that bounds the scores (a tanh, a clamp)"
+    source = "under a mask that is one the gradient is 0; 1e-12 leaves room for rounding in float64"
+    return said(
+        "WARN", note, value=share, threshold=exact.EXACT, source=source, where="the mask's value", repair=repair
     )
 
 
@@ -225,30 +260,6 @@ def _moved(call: Call, x: Tensor, changed: Tensor, splits: list[int], seed: int)
     cut = x.shape[1] - before.shape[1]
     pairs = [(before[r, : t + 1 - cut], after[r, : t + 1 - cut]) for r, t in enumerate(splits) if t + 1 > cut]
     return max((difference(found, wanted) for wanted, found in pairs), default=0.0)
-
-
-ALL = "every token sees all that follow"
-
-
-def reach(target: Target, seed: int, most: int = 9) -> str:
-    """Which later tokens are seen, in words: one token at a time is changed."""
-    length = min(most, target.max_len)
-    x, seen = target.sample(1, length, seed), []
-    plain, other = target(x), target.different(x, seed + 5)
-    for s in range(1, length):
-        changed = x.clone()
-        changed[:, s] = other[:, s]
-        logits = target(changed)
-        seen += [(t, s) for t in range(s) if difference(logits[:, t], plain[:, t]) > GOOD]
-    ahead = {s - t for t, s in seen}
-    if not seen:
-        return f"not within {length} tokens"
-    if len(seen) == length * (length - 1) // 2:
-        return ALL
-    if len(ahead) < length - 1:
-        return f"up to {max(ahead)} ahead"
-    first = min(s - t for t, s in seen)
-    return f"{len(seen)} of {length * (length - 1) // 2} pairs (query, later key), the nearest {first} ahead"
 
 
 def _encoder(patient: Patient) -> Finding:

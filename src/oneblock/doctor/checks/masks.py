@@ -99,7 +99,7 @@ def window(patient: Patient) -> Finding:
     length = min(LONG, target.max_len)
     calls = blocks(model, model.sample(1, length, patient.seed))
     if not calls:
-        return skip("no list of blocks that map B × T × D was found")
+        return _by_weights(patient, length)
     seen = []
     for call in calls:
         x = call.given[:1].detach().requires_grad_()
@@ -116,8 +116,7 @@ def window(patient: Patient) -> Finding:
         repair = "tril(), not tril(-1): a query at t sees keys s ≤ t"
         return said("FAIL", note, where=blind, repair=repair, source="attention weights on the diagonal are all 0")
     wanted = declared_windows(patient, len(calls))
-    counts = ", ".join(f"{n} × {'all' if size >= length else size}" for size, n in Counter(seen).items())
-    note = f"tokens that the last of {length} sees, itself counted: {counts}"
+    note = f"the last of {length} tokens sees {_counted(seen, length, 'block')}"
     for call, found, declared in zip(calls, seen, wanted, strict=True):
         should = length if declared is None else min(declared, length)
         if declared == 0 or found == should:
@@ -162,6 +161,34 @@ def _blind_to_itself(patient: Patient, length: int) -> str:
         if not bool(weights.diagonal(dim1=-2, dim2=-1)[..., 1:].any()) and bool(weights[..., 1:, :].any()):
             return each.place
     return ""
+
+
+def _counted(seen: list[int], length: int, part: str) -> str:
+    """How many tokens, itself counted, in how many blocks."""
+    parts = [
+        f"{'all' if size >= length else f'{size}, itself counted'} ({n} {part}{'' if n == 1 else 's'})"
+        for size, n in Counter(seen).items()
+    ]
+    return "; ".join(parts)
+
+
+def _by_weights(patient: Patient, length: int) -> Finding:
+    """Without blocks to ask one by one: how many keys the last query has a weight on, in every attention seen."""
+    model, declared = patient.stirred, patient.expect.get("window")
+    found = [each for each in attentions(model, model.sample(1, length, patient.seed)) if each.weights.dim() == 4]
+    square = [each for each in found if each.weights.shape[-2:] == (length, length)]
+    if not square:
+        return skip("no list of blocks that map B × T × D, and no attention weights, were found")
+    seen = [int((each.weights[0, :, -1] > 0).any(0).sum()) for each in square]
+    note = f"the last of {length} tokens gives a weight to {_counted(seen, length, 'attention')}"
+    where = next((each.place for each, size in zip(square, seen, strict=True) if size < length), "")
+    more = {"value": float(min(seen)), "threshold": float(min(length, int(declared or length))), "where": where}
+    if declared is not None and any(size != min(length, int(declared)) for size in seen):
+        return said("FAIL", f"a window of {declared} was declared; {note}", **more)
+    if declared is None and min(seen) < length and patient.target.kind != "encoder":
+        repair = "if a window is meant, declare it: --expect window=N; else attend to all earlier tokens"
+        return said("WARN", f"{note}; no window was declared", repair=repair, **more)
+    return said("INFO" if declared is None else "PASS", note, **more)
 
 
 def declared_windows(patient: Patient, count: int) -> list[int | None]:

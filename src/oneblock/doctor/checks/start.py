@@ -87,7 +87,14 @@ def first_loss(patient: Patient) -> Finding:
         return said(
             "FAIL", f"an untrained model is sure and wrong: {note}", where="embedding, head", repair=repair, **more
         )
-    return said("WARN" if excess > MAYBE else "PASS", note, **more)
+    if excess > MAYBE:
+        source = f"ln V + {MAYBE}: above it a start is large, above ln V + {HIGH} it is a fault"
+        return said(
+            "WARN",
+            f"an untrained model is surer than chance: {note}",
+            **more | {"threshold": chance + MAYBE, "source": source},
+        )
+    return said("PASS", note, **more)
 
 
 def unlearnable(patient: Patient) -> Finding:
@@ -110,7 +117,8 @@ def unlearnable(patient: Patient) -> Finding:
         ids = torch.randint(0, symbols, (16, length), generator=seeded(7919 * patient.seed + batch))
         if not by_own:
             return cross_entropy(model(ids), ids, 1)
-        own = model.loss(ids[:, :-1], ids[:, 1:]) if in_data else model.loss(ids, ids)
+        # Many a loss views its labels flat, which a slice does not bear.
+        own = model.loss(ids[:, :-1].contiguous(), ids[:, 1:].contiguous()) if in_data else model.loss(ids, ids)
         assert own is not None
         return own
 

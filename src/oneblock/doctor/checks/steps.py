@@ -34,7 +34,9 @@ def own(patient: Patient) -> Finding:
         for (name, start), after in zip(before.items(), _weights(model).values(), strict=True)
     }
     still = [name for name in names if moved[name] == 0]
-    more = {"value": max(moved.values(), default=0.0), "where": still[0] if still else ""}
+    # What starts at zero has no size to hold a step against.
+    sized = [moved[name] for name, start in before.items() if bool((start != 0).any())]
+    more = {"value": max(sized, default=0.0), "where": still[0] if still else ""}
     if len(still) == len(names):
         return said("FAIL", "a training step moves no weight", repair="call optimizer.step() after backward()", **more)
     # Left over gradients show when the same step is taken from cleared ones.

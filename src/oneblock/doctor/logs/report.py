@@ -9,6 +9,7 @@ import numpy as np
 
 from oneblock.doctor.logs.causes import IN_WORDS, judged
 from oneblock.doctor.logs.evidence import Evidence
+from oneblock.doctor.logs.log import Log
 from oneblock.doctor.logs.questions import answers
 
 WANTED = {
@@ -29,7 +30,10 @@ MOST_EVENTS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class LogReport:
-    """What a log shows. `observed` is in the order of time; `consistent_with` has the most likely cause first."""
+    """What a log shows. `observed` is in the order of time; `consistent_with` has the most likely cause first.
+
+    log: what was read, for pictures.
+    """
 
     name: str
     points: int
@@ -45,6 +49,7 @@ class LogReport:
     timeline: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     replay: dict[str, Any] | None = None
+    log: Log | None = field(default=None, repr=False)
 
     @property
     def healthy(self) -> bool:
@@ -123,6 +128,7 @@ def report_of(e: Evidence) -> LogReport:
             for each in e.onsets
         ),
         notes=tuple(e.log.notes),
+        log=e.log,
     )
 
 

@@ -29,6 +29,18 @@ table.findings details { margin: 0 } table.findings summary { margin: 0 }
 svg.chart.heat { margin-top: 26px; margin-bottom: 44px }
 svg.chart.heat .cell { fill: var(--ink) } svg.chart.heat .cell.strong { fill: var(--paper) }
 figure.square svg.chart { max-width: 400px }
+table.walk td, table.walk th { padding: 4px 18px 4px 0; text-align: left }
+table.walk tr.first td { background: var(--card) }
+table.walk td b { font-weight: 600; overflow-wrap: anywhere } table.walk tr.first b { color: var(--bad) }
+table.walk .badge { min-width: 4.6em }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 8px 28px }
+.columns h3 { margin: 8px 0 4px } .columns ul, .columns ol { margin: 0; padding-left: 1.2em }
+.columns li { margin: 0 0 8px }
+svg.timeline { width: 100%; min-width: 560px; font-size: 13px } svg.timeline text { fill: var(--ink) }
+svg.timeline .bed { stroke: var(--edge); stroke-width: 1.5 }
+svg.timeline .onset { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 4 4 }
+svg.timeline .mark { fill: var(--c1); stroke: var(--c1); stroke-width: 1.5 }
+svg.timeline .mark.bad { fill: var(--bad); stroke: var(--bad) }
 @media (max-width: 700px) { svg.chart.heat { margin-left: 66px; width: calc(100% - 72px); margin-right: 6px }
   table.findings, table.findings tbody, table.findings tr { display: block }
   table.findings thead { display: none } table.findings tr { padding: 10px 0; border-bottom: 1px solid var(--edge) }

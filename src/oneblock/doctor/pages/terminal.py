@@ -6,7 +6,7 @@ import math
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from oneblock.doctor.deep_answers import answers
 from oneblock.doctor.depth import DepthReport
@@ -25,12 +25,12 @@ def as_text(report: Report, *, width: int | None = None, color: bool | None = No
     ordered = sorted(report.checks, key=lambda each: STATUSES.index(each.status))
     lines = [*_fold(f"{report.target}: {_verdict(report)}", width), *_fold(f"called as {report.called}", width), ""]
     before = ""
-    for each in ordered:
+    for each in (each for each in ordered if each.status != "SKIP"):
         if before and (each.status in ("FAIL", "WARN") or each.status != before):
             lines.append("")
         lines += _finding(each, width, color)
         before = each.status
-    return "\n".join(lines)
+    return "\n".join([*lines, *_skipped(ordered, width, color)])
 
 
 def deep_text(report: DepthReport, *, width: int | None = None, color: bool | None = None) -> str:
@@ -55,8 +55,8 @@ def deep_text(report: DepthReport, *, width: int | None = None, color: bool | No
     lines = [f"{name:24}" + "".join(cell.rjust(wide) for cell in cells) for name, cells in rows]
     lines.append("")
     for each in answers(report):
-        status = _painted(each.status, color)
-        lines += _hang(f"{status}  {each.question}", width + len(status) - 4, EVIDENCE)
+        first, *more = _hang(f"{each.status}  {each.question}", width, EVIDENCE)
+        lines += [first.replace(each.status, _painted(each.status, color), 1), *more]
         lines += _hang(each.message, width, EVIDENCE, EVIDENCE)
     return "\n".join(lines)
 
@@ -67,9 +67,24 @@ def _verdict(report: Report) -> str:
     return f"{said}{f', {warned} unusual' if warned else ''} ({report.kind})"
 
 
+def _skipped(findings: Sequence[Finding], width: int, color: bool) -> list[str]:
+    """What could not be asked, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for each in findings:
+        if each.status == "SKIP":
+            reasons.setdefault(each.message, []).append(each.id)
+    lines = [line for why, ids in reasons.items() for line in _head("SKIP", f"{' '.join(ids)}: {why}", width, color)]
+    return ["", *lines] if lines else []
+
+
+def _head(status: str, text: str, width: int, color: bool) -> list[str]:
+    """A status and its words; it is painted after folding, for colours take no room."""
+    first, *more = _hang(f"{status}  {text}", width, MARGIN)
+    return [first.replace(status, _painted(status, color), 1), *more]
+
+
 def _finding(each: Finding, width: int, color: bool) -> Iterator[str]:
-    head = f"{_painted(each.status, color)}  {each.id:4} {each.message}"
-    yield from _hang(head, width + len(_painted(each.status, color)) - 4, MARGIN)
+    yield from _head(each.status, f"{each.id:4} {each.message}", width, color)
     if each.status not in ("FAIL", "WARN"):
         return
     measured = _number(each.value)

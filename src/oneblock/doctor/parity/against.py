@@ -22,7 +22,7 @@ from oneblock.doctor.parity.norms import gap
 from oneblock.doctor.parity.reading import read
 from oneblock.doctor.parity.trace import Trace, record
 from oneblock.doctor.parity.twin import Reading
-from oneblock.doctor.parity.walk import Parting, first_difference
+from oneblock.doctor.parity.walk import Parting, Walked, walk
 from oneblock.doctor.patient import Patient
 from oneblock.doctor.probing import recognise
 from oneblock.doctor.restore import left_as_found
@@ -43,7 +43,7 @@ class Parity:
 
     difference: max|Δ| / max|reference| of the answers, held against `threshold`. explanation: the fewest changes that
     turn the reference into the target, [] where none were found. unread: "target" or "reference" -> why its choices
-    could not be read.
+    could not be read. walked: the reference's modules in the order they were called; () where both agree.
     """
 
     target: str
@@ -55,6 +55,7 @@ class Parity:
     first_difference: Parting | None = None
     explanation: tuple[Change, ...] = ()
     unread: dict[str, str] = field(default_factory=dict)
+    walked: tuple[Walked, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -68,6 +69,7 @@ class Parity:
             "first_difference": self.first_difference.to_dict() if self.first_difference else None,
             "explanation": [change.to_dict() for change in self.explanation],
             "unread": self.unread,
+            "walked": [each.to_dict() for each in self.walked],
         }
 
     def __str__(self) -> str:
@@ -97,16 +99,18 @@ def against(
     trust: bool = False,
     seconds: float = SEARCH,
     tell: Callable[[str], None] = lambda text: None,
+    meet: Callable[[Patient, Patient], None] = lambda target, reference: None,
 ) -> Parity:
     """Compare a model with one it should agree with; both are left as they were.
 
     model, reference: a module, an adapter, or what `oneblock doctor` takes as TARGET, as text. trust: what is named may
-    be unpickled and may bring code to run. seconds: for a search where one of the two cannot be read. DoctorError where
-    they cannot be compared: other vocabularies, inputs, shapes.
+    be unpickled and may bring code to run. seconds: for a search where one of the two cannot be read. meet: is given
+    both. DoctorError where they cannot be compared: other vocabularies, inputs, shapes.
     """
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), torch.no_grad():
         warnings.simplefilter("ignore")
         patients = [_patient(each, seed, trust) for each in (model, reference)]
+        meet(*patients)
         with left_as_found(patients[0].target.module), left_as_found(patients[1].target.module):
             return _compared(patients[0], patients[1], seed, seconds, tell)
 
@@ -154,13 +158,14 @@ def _compared(a: Patient, b: Patient, seed: int, seconds: float, tell: Callable[
         # One row will do, and has no batch that could be laid out otherwise.
         x = x[:1]
     traces = record(target, x), record(reference, x)
-    parting = first_difference(traces[1], traces[0], enough)
+    parting, walked = walk(traces[1], traces[0], enough)
     readings, unread = _readings(*traces) if target.takes == "tokens" else ([None, None], {})
     tell("looking for what explains it")
     explanation = _explained(readings, traces, enough, seconds)
     if not explanation:
         explanation = explain_by_fields(reference, target, x, target(x), 3 * enough)
-    return Parity(agree=False, first_difference=parting, explanation=tuple(explanation), unread=unread, **said)
+    more: dict[str, Any] = {"explanation": tuple(explanation), "unread": unread, "walked": walked}
+    return Parity(agree=False, first_difference=parting, **more, **said)
 
 
 def _readings(target: Trace, reference: Trace) -> tuple[list[Reading | None], dict[str, str]]:

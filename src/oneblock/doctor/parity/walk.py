@@ -45,6 +45,25 @@ class Parting:
         return f"{other} against the reference's {own}: {off}{between}{first}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Walked:
+    """One call of a module of the reference: whether what it is given and what it gives are among the target's tensors.
+
+    difference: of what it gives from the nearest of the target's tensors of that size, both sorted; "given" is True
+    where a module takes no numbers.
+    """
+
+    reference: str
+    reference_class: str
+    given: bool
+    gives: bool
+    difference: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+
 class Pool:
     """All tensors of a trace, to be asked for by value."""
 
@@ -57,21 +76,49 @@ class Pool:
 
     def has(self, tensor: Tensor) -> bool:
         """Whether there is one with the same numbers."""
+        return self.nearest(tensor) <= self.enough
+
+    def nearest(self, tensor: Tensor) -> float:
+        """How far the nearest of that size is; the first that is near enough will do."""
         numbers = tensor.flatten().double().sort().values
-        return any(gap(each, numbers) <= self.enough for each in self.by_size[tensor.numel()])
+        off = float("inf")
+        for each in self.by_size[tensor.numel()]:
+            off = min(off, gap(each, numbers))
+            if off <= self.enough:
+                break
+        return off
 
     def knows(self, tensor: Tensor) -> bool:
         """Whether there is one of that size at all."""
         return bool(self.by_size[tensor.numel()])
 
 
-def first_difference(reference: Trace, target: Trace, enough: float) -> Parting:
-    """The place where they part: the whole model where every module of the reference is found in the target."""
+def walk(reference: Trace, target: Trace, enough: float) -> tuple[Parting, tuple[Walked, ...]]:
+    """The place where they part, the whole model where every module of the reference is found; every call asked."""
     pool = Pool(target, enough)
     calls = [call for call in reference.calls if call.out and pool.knows(call.out[0])]
-    found = {id(call): pool.has(call.out[0]) for call in calls}
+    off = {id(call): pool.nearest(call.out[0]) for call in calls}
+    given = {id(call): all(pool.has(each) for each in call.given[:1]) for call in calls}
+    walked = tuple(
+        Walked(
+            reference=call.path,
+            reference_class=call.module,
+            given=given[id(call)],
+            gives=off[id(call)] <= enough,
+            difference=off[id(call)],
+        )
+        for call in calls
+    )
+    found = {id(call): off[id(call)] <= enough for call in calls}
+    return _parting(calls, found, given, (reference, target), enough), walked
+
+
+def _parting(
+    calls: list[Call], found: dict[int, bool], given: dict[int, bool], traces: tuple[Trace, Trace], enough: float
+) -> Parting:
+    reference, target = traces
     apart = [call for call in calls if not found[id(call)]]
-    entered = [call for call in apart if all(pool.has(given) for given in call.given[:1])]
+    entered = [call for call in apart if given[id(call)]]
     if not apart:
         assert reference.logits is not None and target.logits is not None
         names = [type(trace.module).__name__ for trace in (reference, target)]
