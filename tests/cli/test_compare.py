@@ -1,8 +1,11 @@
 """`oneblock compare` as a person runs it."""
 
 import json
+import os
 import random
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +87,59 @@ def test_an_interrupted_comparison_is_taken_up(begin, oneblock, small, tmp_path)
     assert "were run before" in then.err and len(then.result["seeds"]) == 4
 
 
+def descendants(process):
+    """Processes below one, by the parents that the system tells."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            number, _, rest = path.read_text().partition(" ")
+        except OSError:
+            continue
+        parents[int(number)] = int(rest.rpartition(")")[2].split()[1])
+    below, found = {process}, set()
+    while below:
+        below = {number for number, parent in parents.items() if parent in below}
+        found |= below
+    return found
+
+
+def gone(processes):
+    return not any(
+        Path(f"/proc/{number}/cmdline").exists() and Path(f"/proc/{number}/cmdline").read_bytes()
+        for number in processes
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_one_that_started_them(begin, small, number):
+    # Runs that would go on for hours.
+    long = ("--set", "recipe.steps=1000000", "--workers", "2")
+    run = begin("compare", "--vary", "block.norm=rms,layer", "--seeds", "2", *small, *long)
+    run.wait_for(lambda: len(descendants(run.process)) >= 4)
+    time.sleep(1)
+    below = descendants(run.process)
+    run.send(number)
+    run.end()
+    end = time.monotonic() + 20
+    while not gone(below) and time.monotonic() < end:
+        time.sleep(0.05)
+    left = [process for process in below if not gone({process})]
+    for process in left:
+        os.kill(process, signal.SIGKILL)
+    assert not left and "Traceback" not in run.err
+
+
+def test_equal_time_is_solved_for_said_and_kept(oneblock, small, tmp_path):
+    vary = ("--vary", "num_layers=1,4", "--equal", "time")
+    done = oneblock("compare", *vary, "--seeds", "2", *small, "--json")
+    assert done.status == 0, done.err
+    assert "equal time: steps 1 10 of " in done.err and "Another trial finds others" in done.err
+    assert done.result["equal"] == "time" and set(done.result["trial_step_seconds"]) == {"1", "4"}
+    again = oneblock("compare", *vary, "--resume", "--json")
+    assert "4 of 4 were run before" in again.err
+    assert again.result["trial_step_seconds"] == done.result["trial_step_seconds"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -98,6 +154,11 @@ def test_an_interrupted_comparison_is_taken_up(begin, oneblock, small, tmp_path)
         (["--variants", "a.json", "b.json"], "a.json: cannot be read"),
         (["norms", "--set", "recipe.data=gone.txt"], "gone.txt"),
         (["norms", "--seeds", "1"], "1 is below 2"),
+        (["norms", "--equal", "flops"], "--equal is for --vary and --variants"),
+        (["toys", "--equal", "time"], "trains nothing"),
+        (["norms", "--workers", "2", "--engine", "ray"], "--workers is for --engine local"),
+        (["norms", "--workers", "2", "--device", "cuda"], "a GPU is one process's"),
+        (["E16", "--set", "recipe.data=tinyshakespeare"], "reversal-N"),
     ],
 )
 def test_bad_input_is_said_in_words(oneblock, arguments, words):

@@ -12,10 +12,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oneblock.compare import engine
+from oneblock.compare import hands
 from oneblock.compare.cell import Cell
 from oneblock.compare.engine import TUNING_SEED, compare
-from oneblock.compare.experiment import INSIDE, Lower
+from oneblock.compare.experiment import BUDGETS, INSIDE, Lower
+from oneblock.compare.experiments import EXPERIMENTS
 from oneblock.compare.plan import plan, with_rate
 from oneblock.compare.store import Store
 from oneblock.config.serial import to_dict
@@ -53,11 +54,13 @@ def test_a_whole_comparison(experiment, tiny, store, ran):
     made = plan(experiment({"pre": (), "post": ("block.placement=post",)}), tiny)
     told = []
     outcome = compare(made, store, tell=told.append)
-    assert len(ran) == 2 * 2 + 2 * 2 and len(told) == 8
-    assert [cell.seed for cell in ran] == [TUNING_SEED] * 4 + [0, 0, 1, 1]
+    # Of two rates the best lies at an edge in any case, so each variant is given one beyond it.
+    assert len(ran) == 2 * (2 + 1) + 2 * 2 and len(told) == 10
+    assert [cell.seed for cell in ran] == [TUNING_SEED] * 6 + [0, 0, 1, 1]
     for label in ("pre", "post"):
         assert outcome.rates[label] == min(outcome.tuned[label], key=outcome.tuned[label].get)
-        assert outcome.fair_rate(label) == "its best of 2, at the edge of the grid"
+        edge = outcome.rates[label] in (min(outcome.tuned[label]), max(outcome.tuned[label]))
+        assert outcome.fair_rate(label) == "its best of 3" + ", at the edge of the grid" * edge
         assert all(0 < value < made.nothing_learned + 1 for value in outcome.values["val_loss"][label])
     assert outcome.noise_floor == outcome.findings[0].floor > 0
     assert outcome.findings[0].difference == pytest.approx(
@@ -75,7 +78,7 @@ def test_nothing_is_run_twice(experiment, tiny, store, ran):
     other = experiment({"peri": ("block.placement=peri",), "as before": ()}, name="another")
     compare(plan(other, tiny, seeds=3), store)
     assert [(cell.config.model.blocks[0].placement, cell.seed) for cell in ran[number:]].count(("pre", 2)) == 1
-    assert len(ran) == number + (2 + 3) + 1
+    assert len(ran) == number + (2 + 1 + 3) + 1
 
 
 def test_a_cell_is_the_same_whenever_and_under_whatever_name_it_runs(experiment, tiny):
@@ -103,6 +106,22 @@ def test_what_was_run_before_there_were_probes_is_found_again(experiment, tiny):
         content = {"config": to_dict(plain), "data": "d", "far": far, "trains": True, "device": "cpu", "version": 1}
         expected = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         assert replace(cell, asked=asked).key == expected
+
+
+def test_cells_of_before_keep_their_keys():
+    """Of one experiment as it stood when its results were recorded: what is known of a text is found again."""
+    config = plan(EXPERIMENTS["placement"], BUDGETS["quick"], settings=["recipe.data=pattern"]).variants[0].config
+    cell = Cell(config=config, seed=3, data_sha256="d", asked=("layers", "spikes"))
+    content = {
+        "config": to_dict(replace(config, name="", recipe=replace(config.recipe, seed=3))),
+        "data": "d",
+        "far": False,
+        "trains": True,
+        "device": "cpu",
+        "version": 1,
+        "asked": ["layers", "spikes"],
+    }
+    assert cell.key == hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def test_another_version_of_the_measures_is_run_again(experiment, tiny, monkeypatch):
@@ -134,14 +153,14 @@ def test_a_diverged_run_is_a_result(experiment, tiny, store):
     assert [run["diverged"] for run in outcome.runs["wild"]] == [True, True]
     assert not any(run["diverged"] for run in outcome.runs["tame"])
     assert all(value >= outcome.plan.nothing_learned for value in outcome.values["val_loss"]["wild"])
-    assert outcome.fair_rate("wild") == "diverged at every rate tried" and outcome.rates["wild"] == 1.0
+    assert outcome.fair_rate("wild") == "diverged at every rate tried" and outcome.rates["wild"] == pytest.approx(1 / 3)
     assert outcome.findings[0].difference > 0
 
 
 def test_the_same_variant_twice_is_inside_the_noise(experiment, tiny, store, ran):
     outcome = compare(plan(experiment({"one": (), "the same": ("block.placement=pre",)}), tiny), store)
     assert outcome.verdict == INSIDE and outcome.findings[0].difference == 0.0
-    assert len(ran) == 2 + 2, "what is the same is trained once"
+    assert len(ran) == 2 + 1 + 2, "what is the same is trained once"
 
 
 def test_an_interrupted_comparison_goes_on_where_it_was(experiment, tiny, store, ran, monkeypatch):
@@ -155,7 +174,7 @@ def test_an_interrupted_comparison_goes_on_where_it_was(experiment, tiny, store,
         compare(made, store, tell=stops)
     kept = len(ran)
     outcome = compare(made, store)
-    assert len(ran) == 8 and kept == 3
+    assert len(ran) == 10 and kept == 3
     fresh = compare(made, Store(store.path.parent / "fresh"))
     assert [bare(run) for run in outcome.runs["pre"]] == [bare(run) for run in fresh.runs["pre"]]
 
@@ -207,7 +226,7 @@ def test_what_another_process_runs_is_waited_for(experiment, tiny, tmp_path, mon
         slept.append(seconds)
         theirs.finish(keys[0], {"measures": {"val_loss": 1.25}, "diverged": False, "curve": []})
 
-    monkeypatch.setattr(engine.time, "sleep", sleep)
+    monkeypatch.setattr(hands.time, "sleep", sleep)
     outcome = compare(made, ours, tell=told.append)
     assert len(slept) == 1 and any("waiting for 1 runs" in words for words in told)
     assert outcome.values["val_loss"]["pre"][0] == 1.25
@@ -221,3 +240,67 @@ def test_far_texts_are_measured_where_they_are_asked_for(experiment, tiny, store
     for label in ("alibi", "rotary"):
         for run in outcome.runs[label]:
             assert math.isfinite(run["measures"]["far_loss"]) and abs(run["measures"]["stretch"]) < 2
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """`planted(loss)`: cells that train nothing: `loss(rate, seed, placement)` is their loss everywhere."""
+
+    def plant(loss):
+        def run(cell):
+            rate = cell.config.recipe.optimizer.learning_rate / 0.012
+            value = loss(rate, cell.seed, cell.config.model.blocks[0].placement)
+            measures = dict.fromkeys(("val_loss", "selection_loss", "train_loss", "step_seconds"), value)
+            return {"measures": measures, "diverged": math.isinf(value), "curve": []}
+
+        monkeypatch.setattr(Cell, "run", run)
+
+    return plant
+
+
+def pair(experiment, tiny, seeds=2, expects=None, **fields):
+    variants = {"pre": (), "post": ("block.placement=post",)}
+    rule = (Lower(a="pre", b="post", expects=expects),)
+    return plan(experiment(variants, rule=rule), replace(tiny, seeds=seeds, rates=(1 / 3, 1.0, 3.0), **fields))
+
+
+def test_where_the_best_rate_lies_at_the_edge_one_more_is_tried(experiment, tiny, store, planted):
+    best = {"pre": 1.0, "post": 9.0}
+    planted(lambda rate, seed, placement: 1 + math.log(rate / best[placement]) ** 2)
+    told = []
+    outcome = compare(pair(experiment, tiny), store, tell=told.append)
+    assert sorted(outcome.tuned["pre"]) == pytest.approx([1 / 3, 1, 3])
+    assert sorted(outcome.tuned["post"]) == pytest.approx([1 / 3, 1, 3, 9])
+    assert outcome.rates == pytest.approx(best)
+    assert outcome.fair_rate("pre") == "its best of 3"
+    assert outcome.fair_rate("post") == "its best of 4, at the edge of the grid"
+    assert sum("beyond the grid 1/1  post, rate ×9" in words for words in told) == 1
+
+
+def test_the_grid_grows_downwards_too_and_only_once(experiment, tiny, store, planted):
+    planted(lambda rate, seed, placement: math.inf if rate > 0.2 else rate)
+    outcome = compare(pair(experiment, tiny), store)
+    for label in ("pre", "post"):
+        assert outcome.rates[label] == pytest.approx(1 / 9)
+        assert outcome.fair_rate(label) == "its best of 4, at the edge of the grid"
+
+
+def test_what_the_seeds_can_tell_is_said_after_two_of_them(experiment, tiny, store, planted):
+    luck = [0.0, 0.1, -0.05, 0.02, 0.03]
+
+    def loss(rate, seed, placement):
+        return 2 + rate / 100 + (0.3 + luck[seed % 5] if placement == "post" else 0.001 * seed)
+
+    planted(loss)
+    told = []
+    outcome = compare(pair(experiment, tiny, seeds=5, expects=0.01), store, tell=told.append)
+    (at,) = [number for number, words in enumerate(told) if words.startswith("WARNING")]
+    assert "seeds 4/10" in told[at - 1] and "seeds 5/10" in told[at + 1]
+    assert "TOO FEW, about" in told[at] and "known from 2, so roughly" in told[at]
+    (outlook,) = outcome.outlooks
+    assert (outlook.known, outlook.seeds) == (2, 5) and outlook.enough > 5
+    # More seeds of the same: known from those, and said before anything is run.
+    again = []
+    more = compare(pair(experiment, tiny, seeds=6, expects=0.2), store, tell=again.append)
+    assert again[0].startswith("power: ") and "known from 5" in again[0] and "0.2 is claimed: enough" in again[0]
+    assert more.outlooks[0].known == 5 and not more.outlooks[0].too_few

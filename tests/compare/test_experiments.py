@@ -20,7 +20,10 @@ HAS_NONE = {"imbalance", "dropped", "spikes"}
 
 def planned(found, text, seeds=2):
     settings = [*SMOKE, f"recipe.data={text}"] if found.trains else list(UNTRAINED)
-    small = Budget(settings=("num_layers=2", "block.attention.num_heads=2"), seeds=seeds, rates=(1.0,))
+    if found.starts:
+        settings = [*SMOKE[1:], "recipe.data=reversal-5"]
+    sizes = () if found.starts else ("num_layers=2", "block.attention.num_heads=2")
+    small = Budget(settings=sizes, seeds=seeds, rates=(1.0,))
     return plan(found, small, settings=settings)
 
 

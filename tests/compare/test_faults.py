@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from oneblock.compare.faults import FAULTS, plant
+from oneblock.compare.faults import ATTENDS, plant
 from oneblock.config.errors import OneblockError
 from oneblock.config.override import override
-from oneblock.config.presets import nano
+from oneblock.config.presets import nano, seq2seq_nano
 from oneblock.models.build import build
 from oneblock.nn.attend import Fused, WrittenOut
 from oneblock.nn.context import Mask
@@ -22,7 +22,7 @@ def qkv():
 
 def test_no_mask_is_attention_to_everything(qkv):
     q, k, v = qkv
-    found = FAULTS["no-mask"](0.7, None, 0.0)(q, k, v, Mask(True, None), None)
+    found = ATTENDS["no-mask"](0.7, None, 0.0)(q, k, v, Mask(True, None), None)
     expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=0.7, enable_gqa=True)
     assert torch.allclose(found, expected, atol=1e-12)
 
@@ -30,7 +30,7 @@ def test_no_mask_is_attention_to_everything(qkv):
 def test_a_mask_after_the_softmax_leaves_rows_that_do_not_sum_to_one(qkv):
     q, k, v = qkv
     bias = torch.randn(H, T, T, dtype=torch.float64)
-    found = FAULTS["mask-after-softmax"](0.7, None, 0.0)(q, k, v, Mask(True, None), bias)
+    found = ATTENDS["mask-after-softmax"](0.7, None, 0.0)(q, k, v, Mask(True, None), bias)
     wide_k, wide_v = (x.repeat_interleave(H // G, dim=1) for x in (k, v))
     weights = (0.7 * torch.einsum("bhtk,bhsk->bhts", q, wide_k) + bias).softmax(-1).tril()
     assert torch.allclose(found, weights @ wide_v, atol=1e-12)
@@ -45,8 +45,25 @@ def test_planted_in_every_attention_and_in_none_without_a_name():
     plant(model, "")
     assert sum(isinstance(module, Fused) for module in model.modules()) == 3
     plant(model, "no-mask")
-    assert sum(isinstance(module, FAULTS["no-mask"]) for module in model.modules()) == 3
+    assert sum(isinstance(module, ATTENDS["no-mask"]) for module in model.modules()) == 3
     assert not any(isinstance(module, Fused) for module in model.modules())
     capped = build(override(nano(), *sizes, "block.attention.soft_cap=5"), seed=0)
     with pytest.raises(OneblockError, match="soft cap"):
         plant(capped, "no-mask")
+
+
+def test_without_cross_attention_the_source_changes_nothing():
+    heads = ("encoder.block.attention", "decoder.block.attention", "decoder.block.cross_attention")
+    model = build(override(seq2seq_nano(), "width=12", *(f"{name}.num_heads=2" for name in heads)), seed=0)
+    model.eval()
+    source, other = torch.tensor([[3, 4, 5, 6]]), torch.tensor([[7, 3, 3, 8]])
+    target = torch.tensor([[1, 5, 4]])
+    assert not torch.equal(model(source, target), model(other, target))
+    numbers = {name: tuple(p.shape) for name, p in model.named_parameters() if "cross_attention." not in name}
+    plant(model, "no-cross-attention")
+    assert torch.equal(model(source, target), model(other, target))
+    left = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    assert left == numbers
+    plain = build(override(nano(), "context=8", "width=12", "num_layers=1", "block.attention.num_heads=2"), seed=0)
+    with pytest.raises(OneblockError, match="a Decoder has nothing to plant it in"):
+        plant(plain, "no-cross-attention")

@@ -3,6 +3,7 @@
 import json
 import math
 import string
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from oneblock.compare.matching import size
 from oneblock.compare.measures import PROBES
 from oneblock.compare.own import budget_of_files, from_files, vary
 from oneblock.compare.plan import plan, with_rate
+from oneblock.compare.reversal import Reversal
 from oneblock.config.errors import OneblockError
 from oneblock.config.override import override
 from oneblock.config.presets import nano
@@ -38,7 +40,7 @@ def test_every_experiment_is_whole_and_can_be_planned_at_every_budget(name):
         assert {field for _, field, _, _ in string.Formatter().parse(words) if field} <= set(FIELDS)
         assert len(words.format(**FIELDS)) > 20
     for budget in found.budgets.values():
-        made = plan(found, budget, settings=["recipe.data=pattern"] if found.trains else [])
+        made = plan(found, budget, settings=["recipe.data=pattern"] if found.trains and not found.starts else [])
         assert made.labels == tuple(found.variants)
         different = {(json.dumps(to_dict(variant.config)), variant.fault) for variant in made.variants}
         assert len(different) == len(made.variants)
@@ -169,3 +171,29 @@ def test_files_that_cannot_be_compared(tmp_path):
     ):
         with pytest.raises(OneblockError, match=words):
             from_files(paths)
+
+
+def test_models_of_different_kinds_are_matched_and_given_the_same_task():
+    found = experiment("E16")
+    made = plan(found, found.budgets["quick"], settings=["recipe.data=reversal-7", "width=16"])
+    kinds = [type(variant.config.model).__name__ for variant in made.variants]
+    assert kinds == ["EncoderDecoder", "Decoder", "EncoderDecoder"]
+    first, alone, blind = made.variants
+    assert alone.solved.startswith("hidden=") and not first.solved and not blind.solved
+    for variant in made.variants:
+        assert sum(p.numel() for p in build(variant.config).parameters()) == variant.parameters
+    assert made.data_sha256 == Reversal(longest=7).sha256 and made.nothing_learned == pytest.approx(math.log(19))
+    assert (alone.config.model.context, first.config.model.encoder.context) == (15, 7)
+    assert len({json.dumps(to_dict(variant.config.recipe.optimizer)) for variant in made.variants}) == 1
+
+
+def test_tasks_that_cannot_be_are_refused_in_words():
+    found = experiment("E16")
+    with pytest.raises(OneblockError, match=r"recipe.data=tinyshakespeare: this experiment.*reversal-N"):
+        plan(found, found.budgets["quick"], settings=["recipe.data=tinyshakespeare"])
+    batches = replace(found, variants=found.variants | {"decoder-only": ("recipe.batch_size=7",)})
+    with pytest.raises(OneblockError, match=r"encoder-decoder and decoder-only differ in recipe.batch_size"):
+        plan(batches, found.budgets["quick"])
+    turned = {name: found.variants[name] for name in ("decoder-only", "encoder-decoder", "no cross-attention")}
+    with pytest.raises(OneblockError, match="of the kind EncoderDecoder; make it the first variant"):
+        plan(replace(found, variants=turned), found.budgets["quick"])

@@ -11,6 +11,7 @@ import pytest
 from oneblock.compare.engine import compare
 from oneblock.compare.experiment import Alike, Lower
 from oneblock.compare.plan import plan
+from oneblock.compare.power import outlooks
 from oneblock.compare.report import page
 from oneblock.compare.store import Store
 from oneblock.compare.words import as_json, as_text, number, sentence
@@ -106,3 +107,20 @@ def test_the_words_of_a_terminal(outcome):
 def test_numbers_are_short_and_have_a_true_minus():
     assert [number(x) for x in (-0.123456, 2.0, math.nan)] == ["−0.1235", "2", "–"]
     assert number(0.5, signed=True) == "+0.5"
+
+
+def test_what_the_seeds_can_tell_is_on_the_page_in_the_object_and_in_the_terminal(outcome):
+    rule = (Lower(a="pre", b="post", expects=1e-6), Lower(a="pre", b="post", expects=50.0), Lower(a="pre", b="out"))
+    found = outlooks(rule, outcome.values, "pre", 5)
+    told = replace(outcome, outlooks=tuple(found))
+    reader = Reader()
+    reader.feed(page(told, "x"))
+    text = " ".join(reader.text)
+    assert not reader.open and "What the seeds can tell" in text and "more than 1000" in text and "no size" in text
+    assert "Said before the runs, of 5 seeds, from the spread of 2 known, which tells it roughly." in text
+    assert "What the seeds can tell" not in page(outcome, "x")
+    power = as_json(told, "r", "c")["power"]
+    assert [entry["too_few"] for entry in power] == [True, False, False]
+    assert power[0]["enough_seeds"] is None and power[1]["enough_seeds"] == 2 and power[2]["expects"] is None
+    assert as_json(outcome, "r", "c")["power"] == []
+    assert as_text(told).count("WARNING: val_loss: pre lower than post") == 1 and "WARNING" not in as_text(outcome)

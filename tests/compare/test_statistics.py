@@ -14,6 +14,7 @@ from oneblock.compare.statistics import (
     incomplete_beta,
     noise_floor,
     paired,
+    spread_quantile,
     t_cdf,
     t_quantile,
 )
@@ -127,3 +128,19 @@ def test_the_detectable_difference_is_found_about_as_often_as_said():
     assert 0.74 < found / rounds < 0.9
     given = paired([draw.gauss(truth, 0.02) for _ in range(8)], 0.0)
     assert given.detectable(0.01) == pytest.approx((t_quantile(0.995, 7) + t_quantile(0.8, 7)) * given.error)
+
+
+@pytest.mark.parametrize("freedom", [2, 4, 7, 19])
+@pytest.mark.parametrize("probability", [0.2, 0.5, 0.8, 0.95])
+def test_how_far_a_measured_spread_lies_from_the_true_one(probability, freedom):
+    expected = math.sqrt(stats.chi2.ppf(probability, freedom) / freedom)
+    assert spread_quantile(probability, freedom) == pytest.approx(expected, rel=0.02)
+
+
+def test_what_is_found_must_be_above_the_floor_too():
+    found = paired([0.1, 0.3, 0.2, 0.4], 0.0)
+    plain = found.detectable(0.01)
+    assert found.detectable(0.01, floor=1e-6) == plain
+    high = found.detectable(0.01, floor=10.0)
+    assert high == pytest.approx(10 * spread_quantile(0.8, 3) + t_quantile(0.8, 3) * found.error)
+    assert found.detectable(0.01, power=0.9) > plain

@@ -57,6 +57,21 @@ def test_a_difference_at_the_margin_is_called_alike_as_rarely_as_promised():
     assert share(rule, {"a": 0, "b": -0.02}, (REFUTED,)) <= promised()
 
 
+def test_the_promise_holds_for_rules_of_several_kinds():
+    """Each comparison at its own boundary: nothing between a and b, c at the margin, d at the bound."""
+    rule = [
+        Lower(a="a", b="b"),
+        Alike(a="a", b="c", within=0.05),
+        Above(a="d", bound=2.1, measure="val_loss"),
+        Below(a="d", bound=2.1, measure="val_loss"),
+    ]
+    draw, decided = random.Random(4), 0
+    for _ in range(1500):
+        findings = judge(rule, drawn(draw, {"a": 0, "b": 0, "c": 0.05, "d": 0.1}, shared=0.01), "a")
+        decided += any(finding.verdict in (SUPPORTED, REFUTED) for finding in findings)
+    assert decided / 1500 <= promised()
+
+
 def test_a_planted_difference_is_found_and_its_direction_is_right():
     rule = [Lower(a="a", b="b")]
     assert share(rule, {"a": 0, "b": 0.12}, (SUPPORTED,), rounds=200) >= 38 / 40

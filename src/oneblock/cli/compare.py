@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from oneblock.cli.common import Verb, at_least, say
 from oneblock.config.errors import OneblockError
 
 if TYPE_CHECKING:
+    from oneblock.compare.hands import Hands
     from oneblock.compare.plan import Plan
 
 FOLDER = Path("runs/compare")
@@ -35,9 +37,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--variants", nargs="+", type=Path, metavar="FILE", help="compare whole configurations (config.json)"
     )
     parser.add_argument(
-        "--equal", choices=("tokens", "parameters", "flops"), help="with --vary, --variants: held equal (tokens)"
+        "--equal",
+        choices=("tokens", "parameters", "flops", "time"),
+        help="held equal: with --vary, --variants (tokens); of an experiment time, instead of what it says",
     )
     parser.add_argument("--resume", action="store_true", help="go on as begun in --out: its budget, seeds and settings")
+    parser.add_argument("--workers", type=at_least(1), metavar="N", help="processes that share the runs (1)")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: a cluster's machines (local)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"results and reports ({FOLDER})")
 
@@ -53,6 +59,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         return {"experiments": listed}
     plan = make_plan(args)
     from oneblock.compare.engine import compare
+    from oneblock.compare.hands import here
     from oneblock.compare.report import page
     from oneblock.compare.store import Store
     from oneblock.compare.words import as_json, as_text
@@ -67,7 +74,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         asked = {name: _plain(getattr(args, name)) for name in ASKED}
         replace(folder / "asked.json", json.dumps(asked, indent=1).encode())
-        outcome = compare(plan, store, device=device, tell=say)
+        if plan.experiment.equal == "time":
+            from oneblock.compare.timing import equalised, said
+
+            plan = equalised(plan, device, folder, resume=args.resume)
+            say(said(plan))
+        with _hands(args) or nullcontext(here) as hands:
+            outcome = compare(plan, store, device=device, tell=say, hands=hands)
     finally:
         store.close()
     command = shlex.join(["oneblock", *sys.argv[1:]])
@@ -77,6 +90,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     print(as_text(outcome), file=sys.stderr if args.json else sys.stdout)
     say(f"report: {folder / 'report.html'}")
     return result
+
+
+def _hands(args: argparse.Namespace) -> AbstractContextManager[Hands] | None:
+    """Who runs the cells, where it is not this process alone."""
+    if args.engine == "ray":
+        from oneblock.compare.cluster import cluster
+
+        return cluster()
+    if args.workers and args.workers > 1:
+        from oneblock.compare.processes import workers
+
+        return workers(args.workers, args.out)
+    return None
 
 
 def make_plan(args: argparse.Namespace) -> Plan:
@@ -100,6 +126,9 @@ def make_plan(args: argparse.Namespace) -> Plan:
     else:
         found = experiment(args.name)
         budget = found.budgets[budget_name]
+        if args.equal:
+            # A comparison of another kind, under a name of its own.
+            found = own.at_equal_time(found)
     return plan(found, budget, settings=args.settings, seeds=args.seeds, first_seed=args.seed or 0, given=given)
 
 
@@ -107,10 +136,16 @@ def _one_of(args: argparse.Namespace) -> None:
     given = [name for name in ("name", "vary", "variants") if getattr(args, name)]
     if len(given) != 1 and not (args.resume and not given):
         raise OneblockError("give one of NAME, --vary and --variants; oneblock compare --list names the experiments")
+    if args.engine == "ray" and args.workers:
+        raise OneblockError("--workers is for --engine local; of a cluster all cores are used")
+    if args.device.startswith("cuda") and (args.workers or 1) > 1:
+        raise OneblockError(f"--workers {args.workers}: a GPU is one process's; leave --workers out, or --device cpu")
     if not given:
         raise OneblockError("--resume needs the comparison's NAME, --vary or --variants, as it was begun")
     for option, needed in (("base", ("vary",)), ("equal", ("vary", "variants"))):
         if getattr(args, option) is not None and given[0] not in needed:
+            if option == "equal" and args.equal == "time":
+                continue
             raise OneblockError(
                 f"--{option} is for {' and '.join('--' + name for name in needed)}, not for an experiment"
             )
@@ -123,8 +158,11 @@ def _as_asked(args: argparse.Namespace) -> None:
 
     if args.vary:
         name = own.vary(args.vary, args.base or "nano").name
+    elif args.variants:
+        name = own.from_files(args.variants)[0].name
     else:
-        name = own.from_files(args.variants)[0].name if args.variants else experiment(args.name).name
+        found = experiment(args.name)
+        name = (own.at_equal_time(found) if args.equal else found).name
     path = args.out / name / "asked.json"
     try:
         asked = json.loads(path.read_text(encoding="utf-8"))

@@ -32,6 +32,7 @@ NATS = "nats per token"
 MEASURES = {
     "val_loss": Measure(unit=NATS, words="loss on the whole validation split", loss=True),
     "train_loss": Measure(unit=NATS, words="mean training loss of the last tenth of the steps", loss=True),
+    "told": Measure(unit="share", words="target tokens told right, the beginning of the target given"),
     "far_loss": Measure(
         unit=NATS, words="loss of the last tokens of texts four times the trained length", loss=True, by="far"
     ),

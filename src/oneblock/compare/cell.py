@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from oneblock.compare import reversal, sequences
 from oneblock.compare.faults import plant
 from oneblock.compare.measures import PROBES, flow
 from oneblock.compare.measures.subject import Points, Subject
@@ -77,6 +78,8 @@ class Cell:
             plant(model, self.fault)
             subject = Subject(model=model.to(self.device), config=self.config, tokens=self._random(), seed=self.seed)
             return {"diverged": False, "curve": [], **self._probed(subject)}
+        if task := reversal.named(self.config.recipe.data):
+            return sequences.train(self._seeded, task, fault=self.fault, device=self.device)
         with tempfile.TemporaryDirectory(prefix="oneblock-compare-") as folder:
             return self._trained(Path(folder) / "run")
 

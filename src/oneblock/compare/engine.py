@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.cell import Cell
-from oneblock.compare.plan import Plan, Variant, with_rate
+from oneblock.compare.hands import Hands, here
+from oneblock.compare.plan import Plan
+from oneblock.compare.power import Outlook, outlooks
 from oneblock.compare.store import Store
 from oneblock.compare.verdict import Finding, Values, judge, overall
+from oneblock.compare.work import TUNING_SEED, Place, Result, Tell, Work, measured
 
-TUNING_SEED = 999_983
-"""The seed on which learning rates are chosen; it judges nothing."""
-Tell = Callable[[str], None]
-Result = Mapping[str, Any]
+PILOT = 2
+"""Seeds of every variant after which the power of all is told, where earlier runs do not tell it."""
+LOOKED_FOR = 16
+"""Seeds among which earlier runs of the same cells are looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A comparison that has been run. `rates`: label -> the factor chosen; `runs`: label -> a result for each seed."""
+    """A comparison that has been run. `rates`: label -> the factor chosen; `runs`: label -> a result for each seed.
+
+    outlooks: what the seeds were said to tell before they were all run
+    """
 
     plan: Plan
     rates: Mapping[str, float]
@@ -30,6 +33,7 @@ class Outcome:
     runs: Mapping[str, tuple[Result, ...]]
     values: Values
     findings: tuple[Finding, ...]
+    outlooks: tuple[Outlook, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -42,8 +46,8 @@ class Outcome:
 
     def fair_rate(self, label: str) -> str:
         """In words, whether the learning rate is this variant's own best."""
-        tried = sorted(self.plan.rates)
-        if len(tried) == 1:
+        tried = sorted(self.tuned[label])
+        if not tried:
             return "not searched" if self.plan.experiment.trains else "not trained"
         if not any(math.isfinite(loss) for loss in self.tuned[label].values()):
             return "diverged at every rate tried"
@@ -52,83 +56,95 @@ class Outcome:
         return f"its best of {len(tried)}"
 
 
-def compare(plan: Plan, store: Store, *, device: str = "cpu", tell: Tell = lambda words: None) -> Outcome:
-    """Run what is missing and judge. Other processes with the same plan and store share the cells."""
+def compare(
+    plan: Plan, store: Store, *, device: str = "cpu", tell: Tell = lambda words: None, hands: Hands = here
+) -> Outcome:
+    """Run what is missing and judge. Other processes with the same plan and store share the cells.
 
-    def cell(variant: Variant, rate: float, seed: int) -> Cell:
-        return Cell(
-            config=with_rate(variant.config, rate),
-            seed=seed,
-            data_sha256=plan.data_sha256,
-            asked=plan.experiment.asked,
-            fault=variant.fault,
-            trains=plan.experiment.trains,
-            device=device,
-        )
-
-    tuned: dict[str, dict[float, float]] = {label: {} for label in plan.labels}
-    if len(plan.rates) > 1:
-        cells = {(v.label, rate): cell(v, rate, TUNING_SEED) for v in plan.variants for rate in plan.rates}
-        found = _run(cells, store, tell, "learning rates")
-        for (label, rate), result in found.items():
-            loss = result["measures"]["selection_loss"]
-            tuned[label][rate] = math.inf if result["diverged"] or math.isnan(loss) else loss
+    hands: who runs them: this process, several (`processes.py`), or a cluster (`cluster.py`)
+    """
+    work = Work(plan=plan, store=store, device=device, tell=tell, hands=hands)
+    said = _earlier(work)
+    _say(said, tell)
+    tuned = _tuned(work)
     # Where all diverge, the lowest rate has the best chance.
     rates = {label: min(sorted(of), key=of.__getitem__) if of else plan.rates[0] for label, of in tuned.items()}
-    cells = {(v.label, seed): cell(v, rates[v.label], seed) for seed in plan.seeds for v in plan.variants}
-    found = _run(cells, store, tell, "seeds")
-    runs = {label: tuple(found[label, seed] for seed in plan.seeds) for label in plan.labels}
-    values = {name: _values(name, runs, plan) for name in plan.experiment.wanted}
-    findings = judge(plan.experiment.rule, values, plan.labels[0])
-    return Outcome(plan=plan, rates=rates, tuned=tuned, runs=runs, values=values, findings=tuple(findings))
-
-
-def _values(name: str, runs: Mapping[str, tuple[Result, ...]], plan: Plan) -> dict[str, list[float]]:
-    """One measure by variant and seed. The loss of a run that diverged is that of having learned nothing."""
-    raw = {label: [float(run["measures"].get(name, math.nan)) for run in of] for label, of in runs.items()}
-    if not MEASURES[name].loss:
-        # An infinite one decides nothing either.
-        return {label: [value if math.isfinite(value) else math.nan for value in of] for label, of in raw.items()}
-    finite = [value for of in raw.values() for value in of if math.isfinite(value)]
-    worst = max([plan.nothing_learned, *finite])
-    return {
-        label: [
-            worst if run["diverged"] or not math.isfinite(value) else value
-            for run, value in zip(runs[label], of, strict=True)
-        ]
-        for label, of in raw.items()
+    cells: dict[Place, Cell] = {
+        (v.label, seed): work.cell(v, rates[v.label], seed) for seed in plan.seeds for v in plan.variants
     }
 
+    def after(done: Mapping[Place, Result]) -> None:
+        first = {place: done[place] for place in cells if place[1] in plan.seeds[:PILOT] and place in done}
+        if not said and len(plan.seeds) > PILOT and len(first) == PILOT * len(plan.labels):
+            said.extend(_outlooks(plan, first, plan.seeds[:PILOT]))
+            _say(said, tell)
 
-def _run(
-    cells: Mapping[tuple[str, float], Cell], store: Store, tell: Tell, what: str
-) -> dict[tuple[str, float], Result]:
-    """All cells' results: those found, those run here, and those that other processes run."""
-    keys = {place: cell.key for place, cell in cells.items()}
-    by_key = {keys[place]: (place, cell) for place, cell in cells.items()}
-    store.add({key: {"variant": place[0], "seed": cell.seed} for key, (place, cell) in by_key.items()})
-    done = store.results(list(by_key))
-    if done:
-        tell(f"{what}: {len(done)} of {len(by_key)} were run before")
-    waiting = False
-    while missing := [key for key in by_key if key not in store.results([key])]:
-        key = store.take(missing)
-        if key is None:
-            if not waiting:
-                tell(f"{what}: waiting for {len(missing)} runs of other processes")
-            waiting = True
-            time.sleep(min(1.0, store.lease / 4))
-            continue
-        (label, at), cell = by_key[key]
-        with store.working(key):
-            began = time.perf_counter()
-            result = cell.run()
-            store.finish(key, result)
-        number = len(by_key) - len(missing) + 1
-        shown = f"seed {cell.seed}" if cell.seed != TUNING_SEED else f"rate ×{at:.3g}"
-        loss = result["measures"].get("val_loss")
-        words = "diverged" if result["diverged"] else f"loss {loss:.4f}" if loss is not None else "measured"
-        tell(f"{what} {number}/{len(by_key)}  {label}, {shown}: {words}, {time.perf_counter() - began:.1f} s")
-    store.write_lines()
-    done = store.results(list(by_key))
-    return {place: done[key] for place, key in keys.items()}
+    found = work.run(cells, "seeds", after)
+    runs = {label: tuple(found[label, seed] for seed in plan.seeds) for label in plan.labels}
+    values = {name: measured(name, runs, plan) for name in plan.experiment.wanted}
+    findings = judge(plan.experiment.rule, values, plan.labels[0])
+    return Outcome(
+        plan=plan,
+        rates=rates,
+        tuned=tuned,
+        runs=runs,
+        values=values,
+        findings=tuple(findings),
+        outlooks=tuple(said),
+    )
+
+
+def _tuned(work: Work) -> dict[str, dict[float, float]]:
+    """Label -> rate -> the loss on held-out data; where the best lies at the edge of the grid, one rate beyond it."""
+    plan = work.plan
+    tuned: dict[str, dict[float, float]] = {label: {} for label in plan.labels}
+    if len(plan.rates) < 2:
+        return tuned
+    rates, beyond = {label: list(plan.rates) for label in plan.labels}, _beyond(plan)
+    for what in ("learning rates", "learning rates beyond the grid"):
+        cells = {(v.label, rate): work.cell(v, rate, TUNING_SEED) for v in plan.variants for rate in rates[v.label]}
+        if not cells:
+            break
+        for (label, rate), result in work.run(cells, what).items():
+            loss = result["measures"]["selection_loss"]
+            tuned[label][rate] = math.inf if result["diverged"] or math.isnan(loss) else loss
+        best = {label: min(sorted(of), key=of.__getitem__) for label, of in tuned.items()}
+        rates = {label: [beyond[rate]] if rate in beyond else [] for label, rate in best.items()}
+    return tuned
+
+
+def _beyond(plan: Plan) -> dict[float, float]:
+    """Edge of the grid -> the rate one step beyond it; nothing where there is no grid."""
+    grid = sorted(plan.rates)
+    return {grid[0]: grid[0] ** 2 / grid[1], grid[-1]: grid[-1] ** 2 / grid[-2]} if len(grid) > 1 else {}
+
+
+def _earlier(work: Work) -> list[Outlook]:
+    """What earlier runs of the same cells, at whatever rate most were, tell of the power of all that are planned."""
+    plan = work.plan
+    seeds = sorted({*plan.seeds, *range(plan.seeds[0], plan.seeds[0] + LOOKED_FOR)})
+    known: dict[str, Mapping[int, Result]] = {}
+    for variant in plan.variants:
+        for rate in (*plan.rates, *_beyond(plan).values()):
+            keys = {seed: work.cell(variant, rate, seed).key for seed in seeds}
+            done = work.store.results(list(keys.values()))
+            found: Mapping[int, Result] = {seed: done[key] for seed, key in keys.items() if key in done}
+            if len(found) > len(known.get(variant.label, {})):
+                known[variant.label] = found
+    common = [seed for seed in seeds if all(seed in known.get(label, {}) for label in plan.labels)]
+    if len(common) < PILOT:
+        return []
+    return _outlooks(plan, {(label, seed): known[label][seed] for label in plan.labels for seed in common}, common)
+
+
+def _outlooks(plan: Plan, found: Mapping[Place, Result], seeds: Sequence[int]) -> list[Outlook]:
+    runs = {label: tuple(found[label, seed] for seed in seeds) for label in plan.labels}
+    values = {name: measured(name, runs, plan) for name in plan.experiment.wanted}
+    return outlooks(plan.experiment.rule, values, plan.labels[0], len(plan.seeds))
+
+
+def _say(said: list[Outlook], tell: Tell) -> None:
+    """The first comparison's outlook, and every warning."""
+    for at, outlook in enumerate(said):
+        if at == 0 or outlook.too_few:
+            tell(f"{'WARNING: ' if outlook.too_few else 'power: '}{outlook.words}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from oneblock.compare.catalogue import CURVES, MEASURES
+from oneblock.config.config import Config
 
 SUPPORTED, REFUTED = "supported", "refuted"
 INSIDE, UNTESTABLE = "inside the noise", "not testable at this scale"
@@ -116,9 +117,11 @@ BUDGETS = {
 class Experiment:
     """One experiment, as its file declares it.
 
+    starts:    whole configurations that the variants start from, label -> configuration, of different kinds too; then
+               the task goes from sequence to sequence (`compare.reversal`), not a text; `preset` is not read
     variants:  label -> settings; the first is the one that others are matched to and whose seeds give the noise floor
                (`fault=NAME` among them plants a fault of `compare.faults`)
-    equal:     "tokens", "parameters" or "flops" (for each token)
+    equal:     "tokens", "parameters", "flops" (for each token) or "time" (of training, by `compare.timing`)
     solve:     what is changed to make them equal: "hidden" (of the feed-forwards), "width", or "shape": the width, and
                then the feed-forwards for what is left
     measures:  what the table shows; the rule may name others too
@@ -133,6 +136,7 @@ class Experiment:
     source: str
     base: tuple[str, ...] = ()
     preset: str = "nano"
+    starts: Mapping[str, Config] = field(default_factory=dict)
     variants: Mapping[str, tuple[str, ...]]
     equal: str = "tokens"
     solve: str = "hidden"

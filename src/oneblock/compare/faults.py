@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from oneblock.config.errors import OneblockError
 from oneblock.nn.attend import Fused, WrittenOut, for_each_head
-from oneblock.nn.context import Mask
+from oneblock.nn.branch import Branch
+from oneblock.nn.context import Context, Mask
+from oneblock.nn.cross_attention import CrossAttention
 
 
 class NoMask(WrittenOut):
@@ -33,19 +36,37 @@ class MaskAfterSoftmax(WrittenOut):
         return weights_BHTS.to(v_BHSK.dtype) @ v_BHSK
 
 
-FAULTS: dict[str, Callable[[float, float | None, float], nn.Module]] = {
+class Nothing(Branch):
+    """A sublayer that contributes 0 whatever it is given; no norm after it makes something of that."""
+
+    def mix(self, x_BTD: Tensor, ctx: Context) -> Tensor:
+        return torch.zeros_like(x_BTD)
+
+
+ATTENDS: dict[str, Callable[[float, float | None, float], nn.Module]] = {
     "no-mask": NoMask,
     "mask-after-softmax": MaskAfterSoftmax,
 }
+"""Faults of every attention -> what it attends by."""
+NO_CROSS_ATTENTION = "no-cross-attention"
+FAULTS = (*ATTENDS, NO_CROSS_ATTENTION)
 
 
 def plant(model: nn.Module, fault: str) -> None:
-    """Put the fault into every attention of a model, in place; "" is none."""
+    """Put the fault into every attention, or cross-attention, of a model, in place; "" is none."""
     if not fault:
         return
+    planted = 0
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, Fused):
-                setattr(parent, name, FAULTS[fault](child.scale, None, child.p).train(child.training))
+            if fault == NO_CROSS_ATTENTION:
+                if isinstance(child, CrossAttention):
+                    setattr(parent, name, Nothing())
+                    planted += 1
+            elif isinstance(child, Fused):
+                setattr(parent, name, ATTENDS[fault](child.scale, None, child.p).train(child.training))
+                planted += 1
             elif isinstance(child, WrittenOut):
                 raise OneblockError(f"fault={fault}: is for attention without a soft cap")
+    if not planted:
+        raise OneblockError(f"fault={fault}: a {type(model).__name__} has nothing to plant it in")

@@ -56,8 +56,7 @@ def matched(config: Config, target: int, *, equal: str, solve: str = "hidden", t
 
 
 def _hidden(config: Config) -> tuple[int, Callable[[int], Config]]:
-    model = config.model
-    assert isinstance(model, Decoder)
+    model = _decoder(config)
     kinds = {type(block.feed_forward) for block in model.blocks if block.count("feed_forward")}
     if not kinds or not kinds <= {Dense, Gated}:
         raise OneblockError(
@@ -69,8 +68,7 @@ def _hidden(config: Config) -> tuple[int, Callable[[int], Config]]:
 
 def _width(config: Config) -> tuple[int, Callable[[int], Config]]:
     """Widths that are a multiple of every head count, twice over: rotary positions turn pairs."""
-    model = config.model
-    assert isinstance(model, Decoder)
+    model = _decoder(config)
     heads = max(block.attention.num_heads for block in model.blocks)
     step = 2 * heads
 
@@ -81,3 +79,12 @@ def _width(config: Config) -> tuple[int, Callable[[int], Config]]:
             raise OneblockError(f"cannot be matched by the width: {error}") from None
 
     return step, sized
+
+
+def _decoder(config: Config) -> Decoder:
+    if isinstance(config.model, Decoder):
+        return config.model
+    raise OneblockError(
+        f"cannot be matched: sizes are solved for in decoders, and this is of the kind {type(config.model).__name__}; "
+        "make it the first variant, to which others are matched"
+    )

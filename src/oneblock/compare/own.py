@@ -71,6 +71,11 @@ def from_files(paths: Sequence[Path], equal: str = "tokens") -> tuple[Experiment
     return experiment, configs
 
 
+def at_equal_time(experiment: Experiment) -> Experiment:
+    """An experiment of the list with training time held equal, instead of what it says; it has another name."""
+    return replace(experiment, name=f"{experiment.name}-at-equal-time", equal="time")
+
+
 def budget_of_files(name: str) -> Budget:
     """Of a budget what is not a size: the files say how large the models are."""
     budget = BUDGETS[name]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from oneblock.compare.experiment import Budget, Experiment
 from oneblock.compare.matching import COUNTS, matched, size
+from oneblock.compare.reversal import Reversal, named
 from oneblock.config.config import Config
 from oneblock.config.decoder import Decoder
 from oneblock.config.errors import ConfigError, OneblockError
@@ -20,11 +22,9 @@ from oneblock.inspect.statistics import cache_bytes_per_token, flops_per_token, 
 
 JUDGED = ("recipe.guard=false", "recipe.refit=0")
 """No spike is hidden, and the held-out end of the training split stays held out: learning rates are chosen on it."""
+PLAIN = (*JUDGED, "recipe.average=none", "recipe.compile=off", "recipe.precision=float32")
 TRAINING = (
-    *JUDGED,
-    "recipe.average=none",
-    "recipe.compile=off",
-    "recipe.precision=float32",
+    *PLAIN,
     "recipe.optimizer=adamw",
     "recipe.optimizer.learning_rate=0.012",
     "recipe.schedule.warmup=20",
@@ -58,7 +58,10 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What will be run. `nothing_learned`: a uniform guess's loss, ln V; `data_sha256` empty where nothing is read."""
+    """What will be run. `nothing_learned`: a uniform guess's loss, ln V; `data_sha256` empty where nothing is read.
+
+    trial: seconds of a step by label, where time is held equal and has been measured
+    """
 
     experiment: Experiment
     variants: tuple[Variant, ...]
@@ -67,6 +70,7 @@ class Plan:
     data_sha256: str
     origin: str
     nothing_learned: float
+    trial: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -90,13 +94,11 @@ def plan(
     number = budget.seeds if seeds is None else seeds
     if number < 2:
         raise OneblockError(f"--seeds {number}: what another seed changes cannot be measured; give 2 or more (try 5)")
-    configs = _given(given, budget, settings) if given else _declared(experiment, budget, settings)
-    base = next(iter(configs.values()))
-    corpus = None
-    if experiment.trains:
-        corpus = prepare(base.recipe.data, base.recipe.tokenizer)
-        corpus.check(base.model.context)
-        configs = {label: override(c, f"vocab_size={corpus.tokenizer.vocab_size}") for label, c in configs.items()}
+    if experiment.starts:
+        configs = _started(experiment, budget, settings)
+    else:
+        configs = _given(given, budget, settings) if given else _declared(experiment, budget, settings)
+    configs, read = _fitted(experiment, configs)
     _check_same(configs)
     sized = _matched(experiment, configs)
     return Plan(
@@ -106,9 +108,42 @@ def plan(
         ),
         seeds=tuple(range(first_seed, first_seed + number)),
         rates=budget.rates if experiment.trains else (1.0,),
-        data_sha256=corpus.sha256 if corpus else "",
-        origin=corpus.origin if corpus else "none: the models are not trained",
-        nothing_learned=math.log(_vocabulary(base) if corpus is None else corpus.tokenizer.vocab_size),
+        data_sha256=read.sha256,
+        origin=read.origin,
+        nothing_learned=math.log(read.vocab_size),
+    )
+
+
+class _Read(NamedTuple):
+    """What is known of the data."""
+
+    sha256: str
+    origin: str
+    vocab_size: int
+
+
+def _fitted(experiment: Experiment, configs: dict[str, Config]) -> tuple[dict[str, Config], _Read]:
+    """The configurations with what the data decides: a vocabulary, and of a task its lengths."""
+    base = next(iter(configs.values()))
+    if experiment.starts:
+        task = _task(base.recipe.data)
+        fitted = {label: task.fitted(config) for label, config in configs.items()}
+        return fitted, _Read(task.sha256, task.words, task.vocab_size)
+    if not experiment.trains:
+        return configs, _Read("", "none: the models are not trained", _vocabulary(base))
+    corpus = prepare(base.recipe.data, base.recipe.tokenizer)
+    corpus.check(base.model.context)
+    vocab = corpus.tokenizer.vocab_size
+    fitted = {label: override(config, f"vocab_size={vocab}") for label, config in configs.items()}
+    return fitted, _Read(corpus.sha256, corpus.origin, vocab)
+
+
+def _task(data: str) -> Reversal:
+    if task := named(data):
+        return task
+    raise OneblockError(
+        f"recipe.data={data}: this experiment's task goes from sequence to sequence and is made, not read; give "
+        "recipe.data=reversal-N with N symbols in the longest row, 2 or more"
     )
 
 
@@ -118,6 +153,14 @@ def _declared(experiment: Experiment, budget: Budget, settings: Sequence[str]) -
         _decoder(experiment.preset, preset(experiment.preset)), *training, *budget.settings, *experiment.base, *settings
     )
     return {label: _variant(base, label, own) for label, own in experiment.variants.items()}
+
+
+def _started(experiment: Experiment, budget: Budget, settings: Sequence[str]) -> dict[str, Config]:
+    """Whole configurations of different kinds: what is set for all of them is what all of them have."""
+    return {
+        label: _variant(experiment.starts[label], label, (*PLAIN, *budget.settings, *experiment.base, *settings, *own))
+        for label, own in experiment.variants.items()
+    }
 
 
 def _given(given: Mapping[str, Config], budget: Budget, settings: Sequence[str]) -> dict[str, Config]:
@@ -162,7 +205,9 @@ def _check_same(configs: dict[str, Config]) -> None:
     """Variants that see other tokens, or not in the same order, cannot be paired."""
     (first, reference), *others = configs.items()
     for label, config in others:
-        changed = [path.removeprefix("model.") for path in diff(reference, config)]
+        # Models of different kinds have no paths in common, and are fitted to the same task.
+        alike = config if type(config.model) is type(reference.model) else _with_recipe_of(config, reference)
+        changed = [path.removeprefix("model.") for path in diff(reference, alike)]
         wrong = [path for path in changed if path in SAME]
         if wrong:
             raise OneblockError(
@@ -171,11 +216,17 @@ def _check_same(configs: dict[str, Config]) -> None:
             )
 
 
+def _with_recipe_of(config: Config, reference: Config) -> Config:
+    return replace(reference, recipe=replace(config.recipe, objective=reference.recipe.objective))
+
+
 def _matched(experiment: Experiment, configs: dict[str, Config]) -> dict[str, Config]:
-    if experiment.equal == "tokens":
+    if experiment.equal == "time" and not experiment.trains:
+        raise OneblockError(f"equal=time: {experiment.name} trains nothing, so there is no training time to hold equal")
+    if experiment.equal in ("tokens", "time"):
         return configs
     if experiment.equal not in COUNTS:
-        raise OneblockError(f"equal={experiment.equal} is not one of tokens, {', '.join(COUNTS)}")
+        raise OneblockError(f"equal={experiment.equal} is not one of tokens, {', '.join(COUNTS)}, time")
     target = size(next(iter(configs.values())), experiment.equal)
     made = {}
     for label, config in configs.items():

@@ -8,7 +8,8 @@ from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.engine import Outcome
 from oneblock.compare.experiment import Alike
 from oneblock.compare.lines import figure, losses
-from oneblock.compare.verdict import Finding
+from oneblock.compare.power import FEW, MOST
+from oneblock.compare.verdict import Finding, worded
 from oneblock.compare.words import describe, held, number, rows, sentence
 from oneblock.train.report.frame import framed, tiles
 from oneblock.train.report.markup import Markup, element
@@ -33,6 +34,7 @@ def page(outcome: Outcome, command: str) -> str:
             ]
         ),
         section("Verdict", element("p", sentence(outcome)), *map(_interval, outcome.findings)),
+        section("What the seeds can tell", *_power(outcome)) if outcome.outlooks else None,
         section("Variants", *_variants(outcome)),
         section("Losses", *losses(outcome)) if experiment.trains else None,
         section("Figures", *(chart for of in experiment.figures for chart in figure(outcome, of)))
@@ -55,6 +57,24 @@ def _variants(outcome: Outcome) -> list[Markup]:
         table(("variant", "differs by", "learning rate"), settings),
         table(("measure", "what it is"), measures),
     ]
+
+
+def _power(outcome: Outcome) -> list[Markup]:
+    """What was said before the runs: which sizes would be found, and whether that is enough."""
+    known = min(outlook.known for outlook in outcome.outlooks)
+    names = ("comparison", "found four times in five", "claimed", "seeds that would do")
+    lines = [
+        (
+            worded(outlook.comparison),
+            number(outlook.smallest),
+            "no size" if outlook.expects is None else number(outlook.expects),
+            "–" if outlook.expects is None else str(outlook.enough or f"more than {MOST}"),
+        )
+        for outlook in outcome.outlooks
+    ]
+    rough = ", which tells it roughly" if known < FEW else ""
+    says = f"Said before the runs, of {outcome.outlooks[0].seeds} seeds, from the spread of {known} known{rough}."
+    return [element("p", says), table(names, lines)]
 
 
 def _interval(finding: Finding) -> Markup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,13 +37,15 @@ class Differences:
         half = t_quantile(1 - level / 2, self.count - 1) * self.error if self.error else 0.0
         return self.mean - half, self.mean + half
 
-    def detectable(self, level: float, power: float = 0.8) -> float:
-        """The true difference that a two-sided test at `level` finds with this power, at this spread.
+    def detectable(self, level: float, power: float = 0.8, floor: float = 0.0) -> float:
+        """The true difference that is found with this power: by a two-sided test at `level`, and above `floor`.
 
-        (t_(1−level/2) + t_power) · error: the usual approximation by a shifted t, a little low for few seeds.
+        max(t_(1−level/2) · error, q_power · floor) + t_power · error: the usual approximation by a shifted t, a little
+        low for few seeds. The floor is measured too: other seeds would put it up to q_power times as high.
         """
         freedom = self.count - 1
-        return (t_quantile(1 - level / 2, freedom) + t_quantile(power, freedom)) * self.error
+        half = t_quantile(1 - level / 2, freedom) * self.error
+        return max(half, floor * spread_quantile(power, freedom)) + t_quantile(power, freedom) * self.error
 
 
 def paired(a: Sequence[float], b: Sequence[float] | float) -> Differences:
@@ -64,9 +67,13 @@ def deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def noise_floor(values: Sequence[float]) -> float:
-    """What the means of two sets of n runs of one variant differ by in 19 cases of 20: t₀.₉₇₅ · s · √(2/n)."""
-    return t_quantile(0.975, len(values) - 1) * deviation(values) * math.sqrt(2 / len(values))
+def noise_floor(values: Sequence[float], seeds: int | None = None) -> float:
+    """What the means of two sets of n runs of one variant differ by in 19 cases of 20: t₀.₉₇₅ · s · √(2/n).
+
+    seeds: another n than that of the values, at their spread
+    """
+    count = len(values) if seeds is None else seeds
+    return t_quantile(0.975, count - 1) * deviation(values) * math.sqrt(2 / count)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -91,6 +98,12 @@ def t_cdf(t: float, freedom: float) -> float:
     else:
         tail = 0.5 * incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
     return 1.0 - tail if t >= 0 else tail
+
+
+def spread_quantile(probability: float, freedom: float) -> float:
+    """What s/σ of normal values lies below with this probability: √(χ²/ν), χ² by Wilson and Hilferty 1931."""
+    part = 2 / (9 * freedom)
+    return max(0.0, 1 - part + statistics.NormalDist().inv_cdf(probability) * math.sqrt(part)) ** 1.5
 
 
 @functools.lru_cache(maxsize=256)

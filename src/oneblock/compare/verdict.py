@@ -53,10 +53,10 @@ def judge(rule: Sequence[Comparison], values: Values, reference: str, level: flo
     findings = []
     for comparison, (differences, for_it, against), p in zip(rule, tested, corrected, strict=True):
         floor = noise_floor(values[comparison.measure][reference])
-        detectable = differences.detectable(level / len(rule))
+        detectable = findable(comparison, differences, floor, level / len(rule))
         shown = REFUTED if against < for_it else SUPPORTED
         outside = abs(differences.mean) > floor or (isinstance(comparison, Alike) and shown == SUPPORTED)
-        missed = comparison.expects is not None and max(detectable, floor) > comparison.expects
+        missed = comparison.expects is not None and detectable > comparison.expects
         findings.append(
             Finding(
                 comparison=comparison,
@@ -86,12 +86,26 @@ def deciding(findings: Sequence[Finding]) -> Finding:
     return next(finding for finding in findings if finding.verdict == verdict)
 
 
+def findable(comparison: Comparison, differences: Differences, floor: float, level: float) -> float:
+    """The size that is shown four times in five: of a difference above the floor, or of a margin around none.
+
+    Where the truth lies in the middle of a margin, either end may be missed: each must be met nine times in ten.
+    """
+    if isinstance(comparison, Alike):
+        return differences.detectable(level, power=0.9)
+    return differences.detectable(level, floor=floor)
+
+
+def differences_of(comparison: Comparison, values: Values) -> Differences:
+    """The paired differences that a comparison is about: a − b, or a − bound."""
+    measured = values[comparison.measure]
+    second = measured[comparison.b] if isinstance(comparison, Lower | Alike) else comparison.bound
+    return paired(measured[comparison.a], second)
+
+
 def _tested(comparison: Comparison, values: Values) -> tuple[Differences, float, float]:
     """The differences, and the one-sided p of the comparison's being shown, and of its contrary."""
-    measured = values[comparison.measure]
-    first = measured[comparison.a]
-    second = measured[comparison.b] if isinstance(comparison, Lower | Alike) else comparison.bound
-    found = paired(first, second)
+    found = differences_of(comparison, values)
     if not math.isfinite(found.mean):
         # What a run that diverged has not got (how far its stream grew) decides nothing.
         return found, 1.0, 1.0

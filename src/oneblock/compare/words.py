@@ -10,7 +10,7 @@ from typing import Any
 from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.engine import Outcome
 from oneblock.compare.statistics import deviation
-from oneblock.compare.verdict import Finding, deciding
+from oneblock.compare.verdict import Finding, deciding, worded
 
 SOLVED = {
     "hidden": "the feed-forwards' inner width",
@@ -103,6 +103,7 @@ def as_text(outcome: Outcome) -> str:
             *rates,
             "",
             *(describe(finding) for finding in outcome.findings),
+            *(f"WARNING: {outlook.words}" for outlook in outcome.outlooks if outlook.too_few),
             "",
             f"verdict: {outcome.verdict}",
             sentence(outcome),
@@ -110,9 +111,26 @@ def as_text(outcome: Outcome) -> str:
     )
 
 
+def took(outcome: Outcome) -> dict[str, float]:
+    """Seconds of training by variant, median over seeds: the steps times what the median one took."""
+    return {
+        variant.label: (variant.config.recipe.steps or 0)
+        * statistics.median(float(run["measures"].get("step_seconds", math.nan)) for run in outcome.runs[variant.label])
+        for variant in outcome.plan.variants
+    }
+
+
 def held(outcome: Outcome) -> str:
     """What is held equal, in words."""
     experiment = outcome.plan.experiment
+    if experiment.equal == "time":
+        seconds = took(outcome)
+        first, *others = seconds
+        shares = ", ".join(f"{label} ×{seconds[label] / seconds[first]:.2f}" for label in others)
+        return (
+            "training time, by steps solved for in a trial on this machine, and the order of the tokens as far as each "
+            f"gets; in the runs themselves the time was, of that of {first}: {shares}"
+        )
     if not experiment.trains:
         return "seeds and tokens"
     if experiment.equal == "tokens":
@@ -162,6 +180,19 @@ def as_json(outcome: Outcome, report: str, command: str) -> dict[str, Any]:
             }
             for finding in outcome.findings
         ],
+        "power": [
+            {
+                "words": worded(outlook.comparison),
+                "seeds": outlook.seeds,
+                "known_from": outlook.known,
+                "detectable": outlook.smallest,
+                "expects": outlook.expects,
+                "enough_seeds": outlook.enough,
+                "too_few": outlook.too_few,
+            }
+            for outlook in outcome.outlooks
+        ],
+        "trial_step_seconds": dict(plan.trial),
         "measures": {
             name: {"unit": MEASURES[name].unit, "words": MEASURES[name].words} for name in plan.experiment.wanted
         },

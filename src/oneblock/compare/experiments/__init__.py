@@ -9,6 +9,7 @@ from oneblock.compare.experiments import (
     ablation,
     cache,
     depth,
+    encoder_decoder,
     experts,
     feed_forwards,
     gradient_flow,
@@ -46,6 +47,7 @@ _FILES = (
     kv_heads,
     cache,
     experts,
+    encoder_decoder,
     toys,
     to_llama,
 )
