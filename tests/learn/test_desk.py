@@ -169,7 +169,10 @@ def test_inputs_changed_in_place_are_told():
     assert after(lambda x, m: x.mul_(2), x, torch.ones(1)) == {"changed": ["0.0"]}
     assert after(lambda x: x.data.add_(1), x) == {"changed": ["0.0"]}
     assert after(lambda x: x.unsqueeze_(0), x) == {"changed": ["0.0"]}
-    assert after(lambda xs: xs.pop(), [x, x]) == {"changed": ["0.0.1"]}
+    assert after(lambda xs: xs.pop(), [x, x]) == {"changed": ["0.0"]}
+    assert after(lambda rows: rows[1].append(1.0), [[1.0], [2.0]]) == {"changed": ["0.0.1"]}
+    assert after(lambda x, y: y.sort(), [2.0, 1.0], [1.0, 3.0, 2.0]) == {"changed": ["0.1.1", "0.1.2"]}
+    assert after(lambda x: [*x, 3.0].sort(), [float("nan"), 1.0]) == {}
     assert after(lambda x: x.clone().mul_(2), torch.tensor([float("nan"), 1.0])) == {}
     assert torch.equal(x, torch.ones(3))
 

@@ -1,10 +1,13 @@
 """A learner's file graded as it is: in a process of its own, told in words, and as JSON."""
 
 import json
+import warnings
+from pathlib import Path
 
 import pytest
 
 from oneblock.cli.main import main
+from oneblock.learn import lab
 from oneblock.learn.errors import LearnError
 from oneblock.learn.exercises import NAMES, text_of
 from oneblock.learn.grade import Grade, Line
@@ -35,6 +38,25 @@ ODD = {
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_what_gives_nothing_is_told_nothing_false(folder):
+    """Three questions are answered with the same None: which of them a step belongs to cannot be known."""
+    forgotten = (
+        "def softmax(x, dim):\n    e = (x - x.amax(dim, keepdim=True)).exp()\n    e / e.sum(dim, keepdim=True)\n"
+    )
+    (folder / "softmax.py").write_text(forgotten)
+    grade = check("softmax", seed=1)
+    assert grade.root == "values" and "is None; a tensor is asked (does it end with `return`?)" in grade.diagnosis
+    assert "nowhere" not in grade.diagnosis
+
+
+def test_a_warning_of_torch_is_shown_without_our_own_lines(folder):
+    (folder / "softmax.py").write_text(
+        "import warnings\n\ndef softmax(x, dim):\n    warnings.warn('old')\n    return x\n"
+    )
+    said = check("softmax", seed=1).printed
+    assert said.splitlines()[0] == "UserWarning: old" and ".py:" not in said
 
 
 def test_a_right_file_passes_and_shows_the_reference(folder):
@@ -104,10 +126,13 @@ def test_which_exercise_and_which_file(folder):
     assert named(None, "02_attention.py") == ("attention", folder / "02_attention.py")
     assert named("softmax", "02_attention.py")[0] == "softmax"
     for exercise, file, message in (
-        ("sofmax", None, "there is no exercise 'sofmax'; there are softmax, attention"),
+        ("sofmax", None, "there is no exercise 'sofmax'; try softmax"),
+        ("Softmax", None, "try softmax"),
+        ("softmax.py", None, "try oneblock check softmax, or --file softmax.py"),
+        ("sky", None, "there are lists, softmax, attention"),
         (None, None, "which exercise"),
         ("softmax", "gone.py", "gone.py is not there"),
-        ("softmax", None, "neither softmax.py nor my_transformer/softmax.py"),
+        ("softmax", None, "neither softmax.py nor my_transformer/softmax.py is here: `oneblock learn` makes"),
         (None, "unlike.py", "there is no exercise 'unlike'"),
     ):
         with pytest.raises(LearnError, match=message):
@@ -135,16 +160,80 @@ def test_bad_input_is_2_with_a_word(folder, capsys, words, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.fixture
+def locked(folder, monkeypatch):
+    """A folder of exercises whose list cannot be written, whoever asks."""
+    assert main(["learn", "--dir", "mine"]) == 0
+
+    def refused(path, data):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(lab, "replace", refused)
+    return folder / "mine"
+
+
+def test_a_grade_is_shown_where_the_list_cannot_be_written(locked, capsys):
+    (locked / "softmax.py").write_text(text_of("softmax", "reference"))
+    assert main(["check", "softmax", "--file", "mine/softmax.py"]) == 0
+    said = capsys.readouterr()
+    assert "softmax: right" in said.out and "progress.json cannot be written (Permission denied)" in said.err
+    assert main(["check", "draw_block", "--file", "mine/drawings/block.txt"]) == 1
+    said = capsys.readouterr()
+    assert "draw_block: not yet" in said.out and "cannot be written" in said.err
+
+
+def test_a_grade_is_shown_where_the_list_cannot_be_read(folder, capsys):
+    assert main(["learn", "--dir", "mine"]) == 0
+    (folder / "mine" / "progress.json").write_text("{")
+    (folder / "mine" / "softmax.py").write_text(text_of("softmax", "reference"))
+    assert main(["check", "softmax", "--file", "mine/softmax.py"]) == 0
+    said = capsys.readouterr()
+    assert "softmax: right" in said.out and "progress.json cannot be read" in said.err
+
+
+def test_a_stub_is_told_as_what_it_is(folder):
+    (folder / "softmax.py").write_text(text_of("softmax", "stub"))
+    grade = check("softmax", seed=1)
+    assert grade.failure == ("softmax is yours to write", "") and grade.line
+    assert f"values: softmax is yours to write (softmax.py, line {grade.line})" in str(grade)
+
+
+def test_what_our_own_wrong_variants_are_warned_of_is_not_told(folder):
+    (folder / "fit.py").write_text(text_of("fit", "stub"))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert not check("fit", seed=1).passed
+    assert not told
+
+
+def test_a_note_is_told_once_for_all(folder, capsys, monkeypatch):
+    for name in ("softmax", "norms"):
+        (folder / f"{name}.py").write_text(text_of(name, "stub"))
+    monkeypatch.setattr("oneblock.learn.grading.NO_SANDBOX", "mind this")
+    monkeypatch.setattr("oneblock.learn.sandbox.bubblewrap", lambda: None)
+    assert main(["check", "--all"]) == 1
+    assert capsys.readouterr().err.count("mind this") == 1
+
+
+def test_a_folder_that_cannot_be_made_is_2_with_a_word(folder, capsys, monkeypatch):
+    def refused(path, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    assert main(["learn", "--dir", "mine"]) == 2
+    assert "mine cannot be made or written (Permission denied); give another with --dir" in capsys.readouterr().err
+
+
 def test_learn_without_a_terminal_says_how_it_stands(folder, capsys):
     assert main(["learn", "--dir", "mine"]) == 0
     said = capsys.readouterr().out
     assert f"mine: {len(NAMES)} exercises made" in said and f"0 of {len(NAMES)} are right" in said
-    assert "next: mine/softmax.py" in said
+    assert "next: mine/lists.py" in said
     (folder / "mine" / "softmax.py").write_text("x")
     assert main(["learn", "--dir", "mine", "--progress", "--json"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (found["folder"], found["done"], found["total"], found["next"]) == ("mine", 0, len(NAMES), "softmax")
-    assert found["exercises"][0]["state"] == "begun" and found["exercises"][1]["state"] == "new"
+    assert (found["folder"], found["done"], found["total"], found["next"]) == ("mine", 0, len(NAMES), "lists")
+    assert found["exercises"][1]["state"] == "begun" and found["exercises"][0]["state"] == "new"
 
 
 def test_what_is_printed_cannot_move_a_cursor():

@@ -121,7 +121,8 @@ def test_what_is_kept_between_calls_is_found():
 @pytest.mark.parametrize("given", [None, [1.0], "7", 3.0, (torch.ones(3),), {"a": 1}, object()])
 def test_another_kind_of_value_is_told(given):
     outcome, _ = graded(lambda x: given)
-    assert outcome.root.id == "zero" and outcome.root.message.endswith("a tensor is asked")
+    more = " (does it end with `return`?)" if given is None else ""
+    assert outcome.root.id == "zero" and outcome.root.message.endswith(f"a tensor is asked{more}")
 
 
 def test_nan_never_passes_and_shapes_are_exact():
@@ -144,4 +145,5 @@ def test_distances():
     one, nan = torch.tensor([1.0, float("nan")]), torch.tensor([1.0, float("nan")])
     assert apart(one, nan) == 0 and apart((one, 3), (nan, 3)) == 0
     assert apart(one, one.double()) == apart(one, one[:1]) == apart([1], [1, 2]) == apart(1, 2) == float("inf")
+    assert apart([0.5], (0.5,)) == float("inf") and apart([one], (one,)) == apart([3], (3,)) == 0
     assert apart(torch.tensor([200.0]), torch.tensor([202.0])) == pytest.approx(0.01)

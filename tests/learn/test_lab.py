@@ -2,12 +2,13 @@
 
 import ast
 import json
+from hashlib import sha256
 
 import pytest
 
 from oneblock.learn import lab as labs
 from oneblock.learn.errors import LearnError
-from oneblock.learn.exercises import NAMES, text_of, title_of
+from oneblock.learn.exercises import GRADUATION, NAMES, text_of, title_of
 from oneblock.learn.grade import Grade, Line
 from oneblock.learn.lab import PROGRESS, Lab, stub
 
@@ -30,10 +31,12 @@ def states(lab):
 
 
 def test_a_folder_has_a_file_for_each_exercise_and_a_list(lab):
-    assert {path.stem for path in lab.folder.glob("*.py")} == {*NAMES, "__init__"}
+    assert {path.stem for path in lab.folder.glob("*.py")} == {*NAMES, GRADUATION, "__init__"}
     assert set(states(lab).values()) == {"new"} and lab.first() == ONE
     cover = (lab.folder / "__init__.py").read_text()
     assert all(title_of(name) in cover for name in NAMES) and ast.parse(cover)
+    numbers = {step.name: step.number for step in lab.steps()}
+    assert (numbers["lists"], numbers["softmax"], numbers["hunt"]) == (0, 1, 16) and "   0  lists.py" in cover
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,6 +81,19 @@ def test_progress_outlives_the_sitting_and_belongs_to_the_text(lab):
     lab.path(ONE).write_text("good")
     lab.graded(Grade(exercise=ONE, passed=False, checks=()), "good")
     assert states(lab)[ONE] == "changed"
+
+
+def test_an_untouched_file_of_an_older_version_is_not_begun(lab):
+    lab.path(ONE).unlink()
+    assert lab.make() == [ONE]
+    older = stub(ONE) + "# of an older version\n"
+    lab.path(ONE).write_text(older)
+    assert lab.state(ONE) == "begun"
+    lab.progress[ONE]["made"] = sha256(older.encode()).hexdigest()
+    assert lab.state(ONE) == "new"
+    lab.path(ONE).write_text(older + "x = 1\n")
+    assert lab.state(ONE) == "begun"
+    assert "made" in Lab(lab.folder).progress[ONE]
 
 
 def test_next_goes_round(lab):

@@ -16,11 +16,13 @@ import time
 import pytest
 
 from oneblock.learn import screen
-from oneblock.learn.exercises import NAMES, text_of
+from oneblock.learn.exercises import NAMES as ALL
+from oneblock.learn.exercises import text_of
 from oneblock.learn.grade import Grade, Line
 from oneblock.learn.lab import Lab, stub
 from oneblock.learn.loop import Loop, opening
 
+NAMES = ALL[1:]  # exercise 0 apart, so that the second is number 2
 ONE, TWO = NAMES[:2]
 WRONG = Grade(
     exercise=ONE,
@@ -67,7 +69,7 @@ class Played:
 
 @pytest.fixture
 def lab(tmp_path):
-    lab = Lab(tmp_path / "mine")
+    lab = Lab(tmp_path / "mine", NAMES)
     lab.make()
     return lab
 
@@ -121,7 +123,7 @@ def test_hints_come_one_by_one_and_are_counted(lab):
     shown = [page.count("Property:") + page.count("Place:") + page.count("Way:") for page in terminal.pages[-4:]]
     last = terminal.pages[-1]
     assert shown[:2] == [1, 2] and "that was the last hint" in last, shown
-    assert Lab(lab.folder).steps()[0].hints == 3
+    assert Lab(lab.folder, NAMES).steps()[0].hints == 3
 
 
 def test_the_space_bar_shows_all_of_it(lab):
@@ -180,11 +182,58 @@ def test_ctrl_c_stops_a_grading_and_then_leaves(lab):
     assert terminal.keys == ["x"]
 
 
-@pytest.mark.parametrize("size", [(80, 24), (60, 12), (200, 60), (40, 10)])
+def test_a_folder_that_cannot_be_written_is_told_and_ends_nothing(lab, monkeypatch):
+    def refused(path, data):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("oneblock.learn.lab.replace", refused)
+    told = "cannot be written (Read-only file system)"
+    terminal, graded = played(lab, save(lab, ONE, "x"), "h", "x", grades=[WRONG], size=(250, 40))
+    pages = [" ".join(page.split()) for page in terminal.at]
+    assert graded == [ONE] and told in pages[0] and "Property: look at the sum" in pages[1] and told in pages[1]
+
+
+def test_a_reset_that_cannot_be_is_told(lab, monkeypatch):
+    def refused(path, name):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(lab.path(ONE)), "rename", refused)
+    terminal, _ = played(lab, "r", "r", "x", grades=[WRONG], size=(250, 40))
+    assert "cannot be begun anew (Permission denied)" in " ".join(terminal.at[2].split())
+    assert lab.text(ONE) == stub(ONE)
+
+
+def test_no_line_of_the_reference_is_cut(lab):
+    long = 'x = "' + " ".join(f"word{at}" for at in range(40)) + '"\n'
+    grade = Grade(exercise=ONE, passed=True, checks=WRONG.checks[:1], reference=long)
+    terminal, _ = played(lab, save(lab, ONE, "y"), "d", "x", grades=[grade], size=(60, 40))
+    assert all("word39" in page and "…" not in page.partition("Right")[2] for page in terminal.at[:1])
+    assert screen.reading("t", "+    " + long, 40, 40)[0][3][0].startswith("+        word")
+
+
+def test_on_a_narrow_screen_keys_and_names_are_all_there(lab):
+    save(lab, ONE, "y")()
+    terminal, _ = played(lab, "l", "x", grades=[WRONG], size=(30, 30))
+    assert all(key in " ".join(terminal.at[0].split()) for key in ("h hint 0/3", "r reset", "q quit"))
+    assert all(f"{name} " in terminal.at[1] for name in ("softmax", "causal_mask"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 12), (200, 60), (40, 10), (12, 5), (3, 2)])
 def test_every_page_fits(lab, size):
     lab.path(ONE).write_text("x = 1")
     played(lab, *"hhh", " ", "x", "l", "x", "d", "r", "n", "n", grades=[WRONG], size=size)
     played(lab, save(lab, ONE, "y"), "d", " ", " ", "x", grades=[right()], size=size)
+
+
+@pytest.mark.parametrize("opens", [["l"], ["d"], ["r"]])
+def test_another_size_is_seen_at_once_on_every_page(lab, opens):
+    save(lab, ONE, "y" * 200)()
+    lab.graded(right(), lab.text(ONE))
+    terminal = Played(*opens, lambda: setattr(terminal, "size", (40, 12)), "x", size=(100, 30))
+    loop = Loop(lab, terminal, lambda name, path: right())
+    loop.name = ONE
+    loop.run()
+    assert all(len(row) <= 40 for row in terminal.at[1].splitlines()) and len(terminal.at[1].splitlines()) <= 12
 
 
 def test_colours_are_left_out_where_they_are_not_wanted():

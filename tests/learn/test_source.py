@@ -1,7 +1,10 @@
 """Shortcuts seen in the text: by whatever name they come, and no others."""
 
 import pytest
+import torch
 
+from oneblock.learn.child.watch import Shortcuts
+from oneblock.learn.grading import seen_in_source
 from oneblock.learn.source import neighbours, shortcuts
 
 FOUND = {
@@ -42,6 +45,24 @@ def test_a_shortcut_is_found_with_its_line(text, line):
 @pytest.mark.parametrize("text", FINE)
 def test_other_names_are_left_alone(text):
     assert shortcuts(text, ("softmax",)) == []
+
+
+def test_overloads_of_operators_and_ways_round_the_watch():
+    math = "torch.ops.aten._scaled_dot_product_attention_math"
+    text = f"import torch\n{math}.default(q, k, v)\nwith torch._C.DisableTorchFunction():\n    pass"
+    assert [entry["line"] for entry in shortcuts(text)] == [2, 3]
+    with Shortcuts(("_scaled_dot_product_attention_math",), "") as seen:
+        torch.ops.aten._scaled_dot_product_attention_math.default(*torch.ones(3, 1, 1, 2, 2))
+    assert len(seen.seen) == 1
+
+
+def test_whole_packages_may_be_forbidden(tmp_path):
+    text = "import math\nfrom collections.abc import Callable\nimport numpy.linalg as n\nn.norm(x)"
+    assert shortcuts(text) == [] and [entry["line"] for entry in shortcuts(text, (), ("numpy",))] == [3, 4]
+    (tmp_path / "lists.py").write_text("import math\nfrom tensors import f")
+    (tmp_path / "tensors.py").write_text("\nimport numpy\nimport torch\nf = torch.softmax")
+    seen = seen_in_source(tmp_path / "lists.py", ("softmax",), ("numpy",))
+    assert seen == [{"name": "numpy", "line": 2, "file": "tensors.py"}]
 
 
 def test_files_beside_it_and_those_that_they_import(tmp_path):

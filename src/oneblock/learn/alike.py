@@ -56,12 +56,14 @@ def tallied(a: dict[str, Any], b: dict[str, Any], blocks: int) -> float | None:
 
 
 def apart(a: Any, b: Any) -> float:
-    """The same of two values. NaN equals NaN, an object kept there equals any other."""
+    """The same of two values. NaN equals NaN, an object kept there equals any other; a list of floats is no tuple."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return _tensors(a, b)
     if isinstance(a, Handle) and isinstance(b, Handle):
         return 0.0
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        if type(a) is not type(b) and any(isinstance(entry, float) for entry in (*a, *b)):
+            return math.inf
         return max(map(apart, a, b), default=0.0) if len(a) == len(b) else math.inf
     if isinstance(a, dict) and isinstance(b, dict):
         return max((apart(a[key], b[key]) for key in a), default=0.0) if a.keys() == b.keys() else math.inf

@@ -30,7 +30,7 @@ class Raised(Exception):
         return 0 if self.error.get("file") else int(self.error["line"])
 
     def __str__(self) -> str:
-        if self.error["type"] == "Ended":
+        if self.error["type"] == "Ended" or str(self.error["message"]).endswith("is yours to write"):
             return str(self.error["message"])
         said = f"{self.target} raised {self.error['type']}{self.error['message'] and ': '}{self.error['message']}"
         where = f"{self.error['file']}, " if self.error.get("file") else ""
@@ -179,7 +179,9 @@ class Asker:
     ) -> Finding | None:
         """A finding unless `got` is `right`: its shape exactly, its dtype, and its numbers; NaN is never right."""
         message = differs(got, right, what, tolerance)
-        return None if message is None else self.found(message, about=got, steps=steps)
+        # None is one and the same wherever it comes from: which call gave it, and what was right there, is not known.
+        known = None if got is None else steps
+        return None if message is None else self.found(message, about=got, steps=known)
 
 
 class Remote:
@@ -261,7 +263,8 @@ def describe(value: Any) -> str:
 def differs(got: Any, right: Tensor, what: str, tolerance: float | None = None) -> str | None:
     """How `got` is not `right`, in words; None where it is."""
     if not isinstance(got, Tensor):
-        return f"{what} is {describe(got)}; a tensor is asked"
+        more = " (does it end with `return`?)" if got is None else ""
+        return f"{what} is {describe(got)}; a tensor is asked{more}"
     if got.shape != right.shape:
         return f"{what} has shape {list(got.shape)}; right is {list(right.shape)}"
     if got.dtype != right.dtype:

@@ -86,7 +86,16 @@ def match(
             break
         try:
             replay = Replay(exercise, switches)
-            here = max(replay.check(outcome.calls, name, allowed) for name in where)
+            if len(where) == 1 and not any(root.id in variant.dies for variant in variants):
+                # It counts only if it answers everything alike: the quick questions are asked first.
+                if not all(replay.check(outcome.calls, name, allowed) < allowed for name in ids if name not in where):
+                    continue
+                replay = Replay(exercise, switches)
+            here = 0.0
+            for name in where:
+                here = max(here, replay.check(outcome.calls, name, allowed))
+                if not here < allowed:
+                    break
             if not here < allowed:
                 continue
             rest = {name: replay.check(outcome.calls, name, allowed) for name in ids if name not in where}

@@ -84,6 +84,7 @@ class Exercise:
 
     The twin without switches is right; each wrong and right variant is a set of switches, a pair their union.
     forbids: last names of torch functions that would do this exercise, beside those that no exercise allows.
+    packages: root packages that neither the learner's file nor one that it imports may import.
     worked: on a failure the first is shown on which the learner's number is not right.
     """
 
@@ -96,6 +97,7 @@ class Exercise:
     right: tuple[Right, ...]
     worked: tuple[Worked, ...]
     forbids: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

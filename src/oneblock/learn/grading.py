@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import re
 import secrets
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oneblock.learn.errors import LearnError
-from oneblock.learn.exercises import NAMES, exercise_named, text_of
+from oneblock.learn.exercises import GRADUATION, NAMES, exercise_named, text_of
 from oneblock.learn.grade import Grade, Line
 from oneblock.learn.process import Child, Ended
 from oneblock.learn.sandbox import NO_SANDBOX
@@ -48,7 +50,10 @@ def check_all(folder: str | Path | None = None, *, seed: int | None = None) -> I
     found = {name: path / f"{name}.py" for path in reversed(where) for name in NAMES if (path / f"{name}.py").is_file()}
     if not found:
         places = " and ".join(str(path.absolute()) for path in where)
-        raise LearnError(f"no exercise's file is in {places}; files are called NAME.py, NAME one of {', '.join(NAMES)}")
+        raise LearnError(
+            f"no exercise's file is in {places}: `oneblock learn` makes them; they are called NAME.py, NAME one of "
+            f"{', '.join(NAMES)}"
+        )
     for name in NAMES:
         if name in found:
             yield check(name, found[name], seed=seed)
@@ -56,13 +61,13 @@ def check_all(folder: str | Path | None = None, *, seed: int | None = None) -> I
 
 def named(exercise: str | None, file: str | Path | None) -> tuple[str, Path]:
     """The exercise's name and the learner's file. LearnError with all names where one is not there."""
-    offered = ", ".join(NAMES)
+    offered = ", ".join((*NAMES, GRADUATION))
     if exercise is None:
         if file is None:
             raise LearnError(f"which exercise? One of {offered}; or --file F, called after one")
         exercise = re.sub(r"^\d+[_-]", "", Path(file).stem)
-    if exercise not in NAMES:
-        raise LearnError(f"there is no exercise {exercise!r}; there are {offered}")
+    if exercise not in (*NAMES, GRADUATION):
+        raise LearnError(f"there is no exercise {exercise!r}; {_meant(exercise)}")
     if file is not None:
         path = Path(file)
         if not path.is_file():
@@ -71,7 +76,17 @@ def named(exercise: str | None, file: str | Path | None) -> tuple[str, Path]:
     for path in (Path(f"{exercise}.py"), FOLDER / f"{exercise}.py"):
         if path.is_file():
             return exercise, path.absolute()
-    raise LearnError(f"neither {exercise}.py nor {FOLDER}/{exercise}.py is here; give --file F")
+    raise LearnError(
+        f"neither {exercise}.py nor {FOLDER}/{exercise}.py is here: `oneblock learn` makes it, or give --file F"
+    )
+
+
+def _meant(given: str) -> str:
+    """What to write instead; a file's name is one of `--file`."""
+    near = difflib.get_close_matches(given.lower().removesuffix(".py"), (*NAMES, GRADUATION), n=2)
+    if near and given.endswith(".py"):
+        return f"try oneblock check {near[0]}, or --file {given}"
+    return f"try {', '.join(near)}" if near else f"there are {', '.join(NAMES)}"
 
 
 @contextlib.contextmanager
@@ -100,8 +115,12 @@ def _graded(exercise: Exercise, path: Path, seed: int, child: Child, began: floa
     except Ended as end:
         error = {"type": "Ended", "message": str(end), "line": end.line, "text": "", "kinds": []}
         opened = {"error": error, "after": {}}
-    outcome = judge(exercise, child.ask, seed=seed, shortcuts=seen_in_source(path, exercise.forbids), opened=opened)
-    found = diagnose(exercise, outcome, child.ask, dtype=torch.float64)
+    seen = seen_in_source(path, exercise.forbids, exercise.packages)
+    outcome = judge(exercise, child.ask, seed=seed, shortcuts=seen, opened=opened)
+    with warnings.catch_warnings():
+        # Wrong variants do what torch warns of; the learner has not asked for it.
+        warnings.simplefilter("ignore")
+        found = diagnose(exercise, outcome, child.ask, dtype=torch.float64)
     root = outcome.root
     return Grade(
         exercise=exercise.name,
@@ -124,10 +143,13 @@ def _graded(exercise: Exercise, path: Path, seed: int, child: Child, began: floa
     )
 
 
-def seen_in_source(path: Path, forbids: tuple[str, ...]) -> list[dict[str, object]]:
-    """Shortcuts in the file, and in those beside it that it imports."""
-    found = []
+def seen_in_source(path: Path, forbids: tuple[str, ...], packages: tuple[str, ...] = ()) -> list[dict[str, object]]:
+    """Shortcuts in the file, and in those beside it that it imports; these with their `file`."""
+    found: list[dict[str, object]] = []
     for file in (path, *neighbours(path)):
-        own = () if file != path else forbids
-        found += shortcuts(file.read_text(encoding="utf-8", errors="replace"), own)
+        text = file.read_text(encoding="utf-8", errors="replace")
+        if file == path:
+            found += shortcuts(text, forbids, packages)
+        else:
+            found += [entry | {"file": file.name} for entry in shortcuts(text, (), packages)]
     return found

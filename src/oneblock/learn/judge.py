@@ -140,10 +140,11 @@ def _loads(exercise: Exercise, opened: dict[str, Any]) -> Finding | None:
 def _own_work(shortcuts: list[dict[str, Any]]) -> Finding | None:
     if not shortcuts:
         return None
-    first = min(shortcuts, key=lambda entry: entry["line"] or 10**9)
+    first = min(shortcuts, key=lambda entry: ("file" in entry, entry["line"] or 10**9))
+    file = first.get("file", "")
     at = f"line {first['line']}: " if first["line"] else ""
-    message = f"{at}{first['name']} does what this exercise asks you to build; write it out"
-    return Finding(message=message, line=first["line"])
+    message = f"{file and f'{file}, '}{at}{first['name']} does what this exercise asks you to build; write it out"
+    return Finding(message=message, line=0 if file else first["line"])
 
 
 def _world(answers: list[dict[str, Any]]) -> Finding | None:
@@ -160,15 +161,15 @@ def _inputs(calls: list[Asked]) -> Finding | None:
         paths = call.answer["after"].get("changed")
         if paths:
             name = call.order["target"] if isinstance(call.order["target"], str) else "your module"
-            places = ", ".join(map(_place, paths))
-            message = f"{name} changes its {places} in place: the caller still needs it; work on a new tensor"
+            places = ", ".join(dict.fromkeys(map(_place, paths)))
+            message = f"{name} changes its {places} in place: the caller still needs it; work on a copy"
             return Finding(message=message, asked=at)
     return None
 
 
 def _place(path: str) -> str:
-    where, _, rest = path.partition(".")
-    return f"argument {rest}" if where == "1" or not rest.isdigit() else f"argument number {int(rest) + 1}"
+    where, rest = path.split(".")[:2]
+    return f"argument {rest}" if where == "1" else f"argument number {int(rest) + 1}"
 
 
 def _again(desk: Desk, calls: list[Asked]) -> Finding | None:

@@ -13,8 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from oneblock.learn.course.drawings import desk
 from oneblock.learn.errors import LearnError
-from oneblock.learn.exercises import NAMES, text_of, title_of
+from oneblock.learn.exercises import GRADUATION, NAMES, ORDER, text_of, title_of
 from oneblock.learn.grade import Grade
 from oneblock.learn.process import FOREIGN
 from oneblock.runs.durable import replace
@@ -32,6 +33,7 @@ EARLIER = {
     "experts": ("softmax.softmax", "block.FeedForward"),
     "cross_attention": ("attention.attention", "block.FeedForward", "multi_head.MultiHeadAttention"),
     "dit": ("multi_head.MultiHeadAttention", "block.FeedForward", "norms.layer_norm"),
+    GRADUATION: ("attention.attention", "causal_mask.causal_mask", "norms.rms_norm", "llama.rope", "llama.SwiGLU"),
 }
 """What an exercise may take from the files before it; told in its file, never needed."""
 STATES = {
@@ -45,7 +47,8 @@ STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One exercise as the list shows it. state: a key of STATES; since: when it was first right; hints: how many."""
+    """One exercise as the list shows it. number: 0 is the one on plain lists; state: a key of STATES; since: when it
+    was first right; hints: how many."""
 
     number: int
     name: str
@@ -74,12 +77,20 @@ class Lab:
             return None
 
     def make(self) -> list[str]:
-        """Make the folder, and every file that is not there yet; the names of those."""
+        """Make the folder, and every file that is not there yet; the names of those. LearnError where it cannot be."""
         _fit(self.folder, self.names)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        made = [name for name in self.names if _new(self.path(name), stub(name))]
-        _new(self.folder / "__init__.py", cover(self.folder.absolute().name, self.names))
-        if not (self.folder / PROGRESS).exists():
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            made = [name for name in self.names if _new(self.path(name), stub(name))]
+            _new(self.folder / "__init__.py", cover(self.folder.absolute().name, self.names))
+            _new(self.path(GRADUATION), stub(GRADUATION))
+            desk.make(self.folder)
+        except OSError as error:
+            raise LearnError(
+                f"{self.folder} cannot be made or written ({error.strerror or error}); give another with --dir"
+            ) from None
+        self.progress |= {name: self.progress.get(name, {}) | {"made": _hash(stub(name))} for name in made}
+        if made or not (self.folder / PROGRESS).exists():
             self._write()
         return made
 
@@ -90,20 +101,21 @@ class Lab:
             return "gone"
         if known.get("right"):
             return "right" if known.get("sha256") == _hash(text) else "changed"
-        return "new" if text == stub(name) else "begun"
+        # A newer version has other stubs: what an older one made, and nobody touched, is not begun.
+        return "new" if text == stub(name) or known.get("made") == _hash(text) else "begun"
 
     def steps(self) -> list[Step]:
         """All of them, in order."""
         return [
             Step(
-                number=at,
+                number=ORDER.index(name),
                 name=name,
                 title=title_of(name),
                 state=self.state(name),
                 since=str(self.progress.get(name, {}).get("right", "")),
                 hints=int(self.progress.get(name, {}).get("hints", 0)),
             )
-            for at, name in enumerate(self.names, 1)
+            for name in self.names
         ]
 
     def first(self, after: str = "") -> str:
@@ -117,11 +129,27 @@ class Lab:
         known = self.progress.setdefault(grade.exercise, {})
         known["tries"] = int(known.get("tries", 0)) + 1
         if grade.passed:
-            known["right"] = known.get("right") or datetime.now().astimezone().isoformat(timespec="seconds")
+            known["right"] = known.get("right") or _now()
             known["sha256"] = _hash(text)
         elif known.get("sha256") == _hash(text):
             del known["sha256"]
+        self.noted(grade)
+
+    def noted(self, grade: Grade) -> None:
+        """Keep which wrong variants the grader has named, when last and how often: `recall` asks for them again."""
+        named = self.named(grade.exercise)
+        for variant in grade.named:
+            before = named.get(variant, {})
+            named[variant] = {"times": int(before.get("times", 0)) + 1, "last": _now()}
+        if named:
+            self.progress.setdefault(grade.exercise, {})["named"] = named
         self._write()
+
+    def named(self, name: str) -> dict[str, dict[str, Any]]:
+        """The wrong variants that the grader has named in an exercise: name -> {times, last}."""
+        found = self.progress.get(name, {}).get("named", {})
+        entries = found.items() if isinstance(found, dict) else ()
+        return {key: entry for key, entry in entries if isinstance(entry, dict)}
 
     def hinted(self, name: str) -> None:
         """One hint more was read."""
@@ -138,8 +166,12 @@ class Lab:
             while path.with_name(f"{path.name}.bak{number}").exists():
                 number += 1
             kept = path.with_name(f"{path.name}.bak{number}")
-            path.rename(kept)
-        _new(path, stub(name))
+        try:
+            if kept is not None:
+                path.rename(kept)
+            _new(path, stub(name))
+        except OSError as error:
+            raise LearnError(f"{path} cannot be begun anew ({error.strerror or error})") from None
         known = self.progress.get(name, {})
         known.pop("right", None)
         known.pop("sha256", None)
@@ -152,7 +184,12 @@ class Lab:
         return "\n".join(difflib.unified_diff(one, two, f"{name}.py (yours)", "the reference", lineterm="", n=2))
 
     def _write(self) -> None:
-        replace(self.folder / PROGRESS, (json.dumps(self.progress, indent=1) + "\n").encode())
+        try:
+            replace(self.folder / PROGRESS, (json.dumps(self.progress, indent=1) + "\n").encode())
+        except OSError as error:
+            raise LearnError(
+                f"{self.folder / PROGRESS} cannot be written ({error.strerror or error}): what you reached is not kept"
+            ) from None
 
 
 def keep(grade: Grade) -> None:
@@ -186,10 +223,11 @@ def stub(name: str) -> str:
 
 def cover(package: str, names: tuple[str, ...]) -> str:
     """The folder's own `__init__.py`: what is in it, and how to go on."""
-    rows = "\n".join(f"{at:4}  {name + '.py':20} {title_of(name)}" for at, name in enumerate(names, 1))
+    rows = "\n".join(f"{ORDER.index(name):4}  {name + '.py':20} {title_of(name)}" for name in names)
     return f'''"""A transformer, built by hand: a file for each exercise, in this order, each with its lesson on top.
 
 {rows}
+      {GRADUATION + ".py":20} {title_of(GRADUATION)}: `oneblock check {GRADUATION}`
 
 `oneblock learn` in this folder grades a file whenever it is saved, and says what is wrong; `oneblock check NAME` does
 it once. Later files may import earlier ones: `from .softmax import softmax`. For trials of your own, put them under
@@ -235,6 +273,10 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
         raise LearnError(f"{path} is not what was written; put it right, or remove it to begin its list anew")
     return found
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _hash(text: str) -> str:

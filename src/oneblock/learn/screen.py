@@ -34,7 +34,7 @@ def page(shown: Shown, width: int, height: int) -> list[Line]:
     width = min(width, 100)
     body = _body(shown, width)
     keys = _keys(shown)
-    foot = [("", ""), *_wrap(shown.word, width, "bold"), (f" {keys}", "dim")]
+    foot = [("", ""), *_wrap(shown.word, width, "bold"), *_keys_wrapped(keys, width)]
     room = height - len(foot) - 3
     if len(body) > room:
         body = [*body[: room - 1], (" … the space bar shows the rest", "dim")]
@@ -46,19 +46,21 @@ def whole(shown: Shown, width: int) -> str:
     return "\n".join(text for text, _ in _body(shown, min(width, 100)))
 
 
-def listing(steps: list[Step], width: int, height: int, typed: str = "") -> list[Line]:
-    """All exercises and how they stand."""
+def listing(steps: list[Step], width: int, height: int, typed: str = "", drawings: str = "") -> list[Line]:
+    """All exercises and how they stand; `drawings`: a line on those, which are no exercises."""
     done = sum(step.state == "right" for step in steps)
     lines = [(f" {done} of {len(steps)} are right", "bold"), ("", "")]
-    lines += [row(step, width) for step in steps][: height - 5]
+    apart = [("", ""), (f" {drawings}", "dim")] if drawings else []
+    lines += [*[row(step, width) for step in steps][: height - 5 - len(apart)], *apart]
     told = f" number and Enter: go there; Enter: go back  {typed}"
-    return [(_cut(text, width), style) for text, style in (*lines, ("", ""), (told, "dim"))]
+    return [(_cut(text, width), style) for text, style in (*lines, ("", ""), (told, "dim"))][:height]
 
 
 def row(step: Step, width: int) -> Line:
     """One exercise as a line of the list."""
-    said = STATES[step.state] if step.state != "new" else ""
-    more = f", {step.hints} hint{'s' * (step.hints != 1)}" if step.hints and said else ""
+    # On a narrow screen the exercise's own name comes first.
+    said = "" if step.state == "new" else STATES[step.state] if width >= 60 else step.state
+    more = f", {step.hints} hint{'s' * (step.hints != 1)}" if step.hints and said and width >= 60 else ""
     text = f" {MARKS[step.state]} {step.number:2}  {step.name:16} {step.title}"
     room = max(12, min(width, 100) - len(said + more) - 2)
     return f"{_cut(text, room):{room}} {said}{more}".rstrip(), "good" if step.state == "right" else ""
@@ -66,12 +68,13 @@ def row(step: Step, width: int) -> Line:
 
 def reading(title: str, text: str, width: int, height: int, first: int = 0) -> tuple[list[Line], bool]:
     """A part of a long text, and whether there is more of it."""
-    rows = [_cut(line, width - 1) for line in text.splitlines()]
+    rows = [part for line in text.splitlines() for part in _folded(line, width - 1)]
     room = max(1, height - 4)
     more = first + room < len(rows)
     shown = [(line, _of_diff(line)) for line in rows[first : first + room]]
     told = "space for more, any other key goes back" if more else "any key goes back"
-    return [(_cut(f" {title}", width), "bold"), ("", ""), *shown, ("", ""), (_cut(f" {told}", width), "dim")], more
+    page = [(_cut(f" {title}", width), "bold"), ("", ""), *shown, ("", ""), (_cut(f" {told}", width), "dim")]
+    return page[:height], more
 
 
 def diff_text(diff: str, also: tuple[str, ...]) -> str:
@@ -95,11 +98,11 @@ def _head(shown: Shown, width: int) -> list[Line]:
     right = f"{shown.done} of {shown.total} right "
     bar = "━" * round(20 * shown.done / max(1, shown.total))
     bar = f"{bar:─<20}  {right}" if width >= 60 else right
-    title = _cut(f" {shown.step.number}  {shown.step.title}", width - len(bar) - 2)
+    title = _cut(f" {shown.step.number}  {shown.step.title}", max(0, width - len(bar) - 2))
     # Of a long path its end is what counts.
     file = shown.file if len(shown.file) < width else "…" + shown.file[2 - width :]
     return [
-        (f"{title:{width - len(bar)}}{bar}", "bold"),
+        (f"{title:{max(0, width - len(bar))}}{bar}", "bold"),
         (f" {file}", "dim"),
         ("", ""),
     ]
@@ -117,7 +120,7 @@ def _body(shown: Shown, width: int) -> list[Line]:
 
 def _right(grade: Grade, width: int) -> list[Line]:
     head = f"Right: all {len(grade.checks)} checks pass. A plain way to write it:"
-    lines = [(_cut(f"   {line}", width), "") for line in code(grade.reference).splitlines()]
+    lines = [(part, "") for line in code(grade.reference).splitlines() for part in _folded(f"   {line}", width)]
     also = [line for entry in grade.also for line in _wrap(f"- {entry}", width)]
     return [
         *_wrap(head, width, "good"),
@@ -144,7 +147,7 @@ def _wrong(grade: Grade, hints: int, width: int) -> list[Line]:
         lines += [
             ("", ""),
             (" Your code printed:", "dim"),
-            *((_cut(f"   {said}", width), "dim") for said in grade.said(5)),
+            *((part, "dim") for said in grade.said(5) for part in _folded(f"   {said}", width)),
         ]
     good, waiting = (sum(line.status == status for line in grade.checks) for status in ("PASS", "SKIP"))
     waits = f", {waiting} more wait{'s' * (waiting == 1)} for this one" if waiting else ""
@@ -162,6 +165,24 @@ def _wrap(text: str, width: int, style: str = "") -> list[Line]:
     later = " " * len(indent)
     found = textwrap.wrap(text.removeprefix("- "), width - 1, initial_indent=indent, subsequent_indent=later)
     return [(line, style) for line in found] or [("", "")]
+
+
+def _keys_wrapped(keys: str, width: int) -> list[Line]:
+    """The keys, on several lines where one is too narrow; a key and its word stay together."""
+    lines = textwrap.wrap("   ".join(pair.replace(" ", "\xa0") for pair in keys.split("   ")), max(1, width - 1))
+    return [(f" {line}".replace("\xa0", " "), "dim") for line in lines]
+
+
+def _folded(line: str, width: int) -> list[str]:
+    """A line of code or of a report on as many lines as it needs; what goes on stands further in."""
+    if len(line) <= width:
+        return [line]
+    start = line[: len(line) - len(line.lstrip(" +-"))]
+    # A difference keeps its mark; the rest is blank.
+    later = f"{start[:1]}{' ' * (len(start) + 3)}"
+    if width < len(later) + 8:
+        return [_cut(line, width)]
+    return textwrap.wrap(line, width, subsequent_indent=later) or [line]
 
 
 def _of_diff(line: str) -> str:

@@ -13,13 +13,15 @@ ALWAYS = (
     "_native_multi_head_attention", "_transformer_encoder_layer_fwd", "Transformer", "TransformerEncoder",
     "TransformerDecoder", "TransformerEncoderLayer", "TransformerDecoderLayer",
     "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_attention_math",
+    "DisableTorchFunction",
 )  # fmt: skip
 """Last names of what no exercise allows, of torch's own."""
 
 
-def shortcuts(text: str, forbids: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+def shortcuts(text: str, forbids: tuple[str, ...] = (), packages: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """Forbidden names in a source text: (`name`, `line`), through aliases, `getattr` and `__import__`.
 
+    forbids: last names of torch functions; packages: those of which nothing may be used.
     What stands under `if __name__ == "__main__":` is the learner's own trial and may use anything. A text that is no
     Python has none: running it will say so.
     """
@@ -27,7 +29,7 @@ def shortcuts(text: str, forbids: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return []
-    finder = _Finder(frozenset((*ALWAYS, *forbids)))
+    finder = _Finder(frozenset((*ALWAYS, *forbids)), (*FOREIGN, *packages))
     finder.visit(tree)
     return sorted(finder.found, key=lambda entry: entry["line"])
 
@@ -60,8 +62,8 @@ def _imported(path: Path) -> list[Path]:
 
 
 class _Finder(ast.NodeVisitor):
-    def __init__(self, forbidden: frozenset[str]) -> None:
-        self.forbidden = forbidden
+    def __init__(self, forbidden: frozenset[str], packages: tuple[str, ...]) -> None:
+        self.forbidden, self.packages = forbidden, packages
         self.known: dict[str, str] = {}
         self.found: list[dict[str, Any]] = []
 
@@ -127,8 +129,9 @@ class _Finder(ast.NodeVisitor):
         return ""
 
     def _judge(self, full: str, node: ast.AST) -> None:
-        root, last = full.partition(".")[0], full.rpartition(".")[2]
-        if root in FOREIGN or (root == "torch" and last in self.forbidden):
+        root, parts = full.partition(".")[0], full.split(".")
+        # The last but one too: an operator's overload is named behind it.
+        if root in self.packages or (root == "torch" and not self.forbidden.isdisjoint(parts[-2:])):
             entry = {"name": full, "line": getattr(node, "lineno", 0)}
             if entry not in self.found:
                 self.found.append(entry)

@@ -62,6 +62,7 @@ def test_the_table_has_its_columns_and_its_links_lead_somewhere():
     text = markdown()
     assert text.startswith("| failure | what you see | fix | why |")
     rules.linked("failures", text, ())
+    assert "[lesson residual](lesson:residual#" in text, "words alone say which lesson"
     tables = [line for line in text.splitlines() if line.startswith("| ")]
     assert len(tables) == len(rows()) + 2 and {line.count(" | ") for line in tables} == {4}
 

@@ -86,6 +86,8 @@ def test_a_prediction_without_its_place_is_asked_below(tmp_path, monkeypatch):
 def test_what_has_to_be_passed_is_told(tmp_path, monkeypatch):
     small(tmp_path, monkeypatch, questions=QUESTIONS.replace('number = "n.total - 0.25"', 'exercise = "block"'))
     assert "done when `oneblock check block` passes" in re.sub(r"\s+", " ", shown(questions=True)[0])
+    small(tmp_path, monkeypatch, questions=QUESTIONS.replace('number = "n.total - 0.25"', 'drawing = "block"'))
+    assert "done when `oneblock check draw_block` passes" in re.sub(r"\s+", " ", shown(questions=True)[0])
 
 
 @pytest.mark.parametrize("width", [40, 200])

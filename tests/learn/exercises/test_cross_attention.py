@@ -1,8 +1,10 @@
 """Cross-attention: the reference against what others compute."""
 
+import pytest
 import torch
 
-from oneblock.learn.exercises import text_of
+from oneblock.learn.exercises import exercise_named, text_of
+from oneblock.learn.prove import here
 
 
 def test_the_reference_is_torchs_own():
@@ -20,3 +22,11 @@ def test_the_reference_is_torchs_own():
     real[:, 0] = True
     right, _ = theirs(x, memory, memory, key_padding_mask=~real)
     torch.testing.assert_close(ours(x, memory, real), right)
+
+
+@pytest.mark.parametrize("name", ["one_encoder_layer", "one_decoder_layer"])
+def test_each_side_has_layers_of_its_own(name):
+    exercise = exercise_named("cross_attention")
+    wrong = next(each for each in exercise.wrong if each.name == name)
+    outcome, diagnosis = here(exercise, wrong.switches, seed=0)
+    assert outcome.root.id == "layers" and diagnosis.named == (name,)

@@ -12,6 +12,7 @@ from oneblock.learn.prove import here
 
 EXERCISES = {name: exercise_named(name) for name in NAMES}
 ARGUMENTS = {
+    "lists": {"softmax": "x", "attention": "q k v", "layer_norm": "x eps", "residual": "x f"},
     "softmax": {"softmax": "x dim"},
     "attention": {"attention": "q k v mask"},
     "causal_mask": {"causal_mask": "num_queries num_keys"},

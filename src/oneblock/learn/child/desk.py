@@ -191,13 +191,19 @@ class Desk:
     def _copies(self, value: Any) -> Any:
         return _map(value, lambda t: t.detach().clone())
 
-    def _changed(self, before: Any, now: Any) -> list[str]:
-        was, new = dict(_leaves(before)), dict(_leaves(now))
-        return [
-            path
-            for path, tensor in was.items()
-            if path not in new or new[path].shape != tensor.shape or not _equal(new[path], tensor)
-        ]
+    def _changed(self, before: Any, now: Any, path: str = "") -> list[str]:
+        """Where tensors, numbers, lists and dicts are not as they were; objects of the learner's may change."""
+        if isinstance(before, Tensor):
+            alike = isinstance(now, Tensor) and now.shape == before.shape and _equal(now, before)
+        elif isinstance(before, list | tuple | dict):
+            one, two = _entries(before), _entries(now)
+            if one.keys() == two.keys():
+                found = [self._changed(one[key], two[key], f"{path}.{key}" if path else str(key)) for key in one]
+                return [place for places in found for place in places]
+            alike = False
+        else:
+            alike = not isinstance(before, bool | int | float | str) or _same_plain(before, now)
+        return [] if alike else [path]
 
 
 ERRORS: dict[str, type[Exception]] = {
@@ -231,11 +237,20 @@ def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return {key: _map(entry, change) for key, entry in value.items()} if isinstance(value, dict) else value
 
 
+def _entries(value: Any) -> dict[Any, Any]:
+    if isinstance(value, list | tuple):
+        return dict(enumerate(value))
+    return value if isinstance(value, dict) else {}
+
+
+def _same_plain(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and (a == b or (a != a and b != b))
+
+
 def _leaves(value: Any, path: str = "") -> list[tuple[str, Tensor]]:
     if isinstance(value, Tensor):
         return [(path, value)]
-    entries: Any = enumerate(value) if isinstance(value, list | tuple) else ()
-    entries = value.items() if isinstance(value, dict) else entries
+    entries = _entries(value).items()
     return [leaf for key, entry in entries for leaf in _leaves(entry, f"{path}.{key}" if path else str(key))]
 
 

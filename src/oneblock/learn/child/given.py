@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +31,12 @@ class Projections(nn.Module):
 class Watched(nn.Module):
     """A small causal model, tokens B×T -> logits B×T×V, that records how it is trained.
 
-    The logits are those of the token and the mean of those of all tokens so far. still: at each pass the weights go
-    back to what they were at first, so that nothing depends on the optimiser.
+    The logits are those of the token, the mean of those of all tokens so far, and a vector. still: at each pass the
+    weights go back to what they were at first, so that nothing depends on the optimiser.
     """
 
-    steps = 0
+    stepped: ClassVar[list[tuple[Any, bool]]] = []
+    """Of each step in this process: the optimiser, and whether it remembers something."""
     hooked = False
 
     def __init__(self, vocab_size: int, scale: float = 1.0, still: bool = False, records: bool = True) -> None:
@@ -44,6 +46,7 @@ class Watched(nn.Module):
             nn.Linear(vocab_size, vocab_size, bias=False),
             nn.Linear(vocab_size, vocab_size, bias=False),
         )
+        self.usual = nn.Parameter(torch.zeros(vocab_size))
         self.passes: list[dict[str, Any]] = []
         self.quiet = 0
         self.first: list[Tensor] | None = None
@@ -58,7 +61,7 @@ class Watched(nn.Module):
             self._record()
         rows, past = self.token.weight[tokens], self.past.weight[tokens].cumsum(1)
         count = torch.arange(1, tokens.shape[1] + 1, dtype=rows.dtype)[:, None]
-        return self.scale * (rows + past / count)
+        return self.scale * (rows + past / count + self.usual)
 
     def _record(self) -> None:
         own = list(self.parameters())
@@ -73,7 +76,7 @@ class Watched(nn.Module):
         entry = {
             "weights": [p.detach().clone() for p in own],
             "training": all(module.training for module in self.modules()),
-            "steps": Watched.steps,
+            "steps": len(Watched.stepped),
             "quiet": self.quiet,
             "gradients": {},
         }
@@ -82,6 +85,7 @@ class Watched(nn.Module):
     def _graded(self, name: str, parameter: Tensor) -> None:
         if self.passes and parameter.grad is not None:
             self.passes[-1]["gradients"][name] = parameter.grad.detach().clone()
+            self.passes[-1]["graded"] = len(Watched.stepped)
 
     def gradients(self) -> list[dict[str, Tensor]]:
         """After each backward pass, what stood in .grad."""
@@ -95,11 +99,24 @@ class Watched(nn.Module):
         """By pass, what does not depend on the optimiser: weights that changed, its steps, passes without gradients."""
         then = self.weights_then()
         changed = [[not torch.equal(a, b) for a, b in zip(one, two, strict=True)] for one, two in pairwise(then)]
-        ends = [*(entry["steps"] for entry in self.passes[1:]), Watched.steps]
+        own = set(map(id, self.parameters()))
+        mine = [
+            (at, optimizer, remembers)
+            for at, (optimizer, remembers) in enumerate(Watched.stepped)
+            if any(id(p) in own for group in optimizer.param_groups for p in group["params"])
+        ]
+        bounds = pairwise([*(entry["steps"] for entry in self.passes), math.inf])
         quiet = [*(entry["quiet"] for entry in self.passes[1:]), self.quiet]
         return {
             "changed": changed,
-            "steps": [end - entry["steps"] for end, entry in zip(ends, self.passes, strict=True)],
+            "steps": [sum(one <= at < two for at, _, _ in mine) for one, two in bounds],
+            "late": [entry.get("graded", entry["steps"]) - entry["steps"] for entry in self.passes],
+            "put_back": any(all(map(torch.equal, then[-1], early)) for early in then[:-1]),
+            "forgetful": any(
+                remembers and all(optimizer is not other for _, other, _ in mine[:before])
+                for before, (_, optimizer, remembers) in enumerate(mine)
+                if before
+            ),
             "quiet": [end - entry["quiet"] for end, entry in zip(quiet, self.passes, strict=True)],
             "downhill": [self._downhill(*three) for three in zip(then, then[1:], self.passes, strict=False)],
             "training": [entry["training"] for entry in self.passes],
@@ -112,7 +129,7 @@ class Watched(nn.Module):
 
 
 def _stepped(optimizer: Any, args: Any, kwargs: Any) -> None:
-    Watched.steps += 1
+    Watched.stepped.append((optimizer, any(map(bool, optimizer.state.values()))))
 
 
 class Feed:

@@ -21,6 +21,7 @@ FORBIDDEN = {
     "os.posix_spawn": "starts a program",
     "os.fork": "starts a process",
     "os.forkpty": "starts a process",
+    "_thread.start_new_thread": "starts a thread",
     "socket.connect": "opens a connection",
     "socket.getaddrinfo": "asks the network",
     "os.kill": "ends a process",

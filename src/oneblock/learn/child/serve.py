@@ -11,6 +11,7 @@ import random  # noqa: F401 - so that it is watched
 import signal
 import struct
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def serve(orders: int, answers: int, traces: int, preload: str = "") -> None:
         # These two end the process, and say before where it was.
         faulthandler.register(signal.SIGPROF, file=traces, chain=True)
         faulthandler.register(signal.SIGXCPU, file=traces, chain=True)
+    # Where torch warns, the innermost line is one of ours, which says nothing to the learner.
+    warnings.formatwarning = lambda message, category, *_, **__: f"{category.__name__}: {message}\n"
     torch.set_num_threads(1)
     _warm()
     if preload:

@@ -76,7 +76,8 @@ class Shortcuts(TorchFunctionMode):
         self.seen: list[dict[str, Any]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
+        # An operator's overload is called as its operator is, with ".default" behind it.
+        name = getattr(func, "__name__", "").partition(".")[0]
         if name in self.names and len(self.seen) < 20:
             self.seen.append({"name": resolve_name(func) or name, "line": own_line(self.folder)})
         return func(*args, **(kwargs or {}))

@@ -100,7 +100,8 @@ def of(word: str | None = None) -> tuple[Card, ...]:
         return (made[word],)
     if found := tuple(card for card in made.values() if card.topic == word):
         return found
-    raise LearnError(f"{word} is neither a topic nor a card; try {', '.join(near(word, dict.fromkeys([*TOPICS, *made])))}")
+    offered = ", ".join(near(word, dict.fromkeys([*TOPICS, *made])))
+    raise LearnError(f"{word} is neither a topic nor a card; try {offered}")
 
 
 def markdown(word: str) -> str:

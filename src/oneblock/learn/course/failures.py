@@ -99,7 +99,8 @@ def _table(made: tuple[Failure, ...]) -> str:
 
 
 def _where(row: Failure) -> str:
-    told = [f"[lesson](lesson:{row.lesson})"]
+    # Where links are only their words, as in a terminal, the words must say which.
+    told = [f"[lesson {row.lesson.partition('#')[0]}](lesson:{row.lesson})"]
     for kind, names in (("experiment", row.experiments), ("check", row.checks), ("exercise", row.exercises)):
         told += [f"[{name}]({kind}:{name})" for name in names]
     return ", ".join(told)

@@ -178,6 +178,9 @@ def _foot(page: Filled) -> Iterator[RenderableType]:
         yield Text("\nTo read", style="bold cyan")
         for name in names:
             yield Padding(_source(name, reasons.get(name, "")), (0, 0, 0, 2))
+    order = [name for names in TIERS.values() for name in names if name in NAMES]
+    for name in order[order.index(given.name) + 1 :][:1] if given.name in order else ():
+        yield Text(f"\nnext lesson: oneblock learn read {name}", style="dim")
 
 
 def _source(name: str, why: str) -> Text:

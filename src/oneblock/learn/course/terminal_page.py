@@ -44,7 +44,7 @@ def asked(question: Question, pieces: dict[str, Piece], answers: bool, number: s
     if question.exercise:
         parts += [Text(f"   done when `oneblock check {question.exercise}` passes", style="dim")]
     if question.drawing:
-        parts += [Text(f"   done when the drawing {question.drawing} is right", style="dim")]
+        parts += [Text(f"   done when `oneblock check draw_{question.drawing}` passes", style="dim")]
     if answers:
         right = f"{chr(97 + question.right)}) " if question.right is not None else ""
         parts += [Padding(Page(f"{right}{question.answer}", pieces), (0, 0, 0, 3), style="green")]

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from oneblock.learn.exercise import Exercise
 
 ORDER = (
-    "softmax", "attention", "causal_mask", "multi_head", "norms", "block", "loss", "tiny_gpt", "fit", "sample", "cache",
-    "llama", "experts", "cross_attention", "dit", "hunt",
+    "lists", "softmax", "attention", "causal_mask", "multi_head", "norms", "block", "loss", "tiny_gpt", "fit", "sample",
+    "cache", "llama", "experts", "cross_attention", "dit", "hunt",
 )  # fmt: skip
-"""The order in which they build on one another."""
+"""The order in which they build on one another; the place here is an exercise's number, `lists` being exercise 0."""
 HERE = Path(__file__).parent
 NAMES = tuple(name for name in ORDER if (HERE / name / "__init__.py").is_file())
 """Those that are here."""
+GRADUATION = "graduation"
+"""What comes after them: graded in the same way, and no part of the order."""
 
 
 def exercise_named(name: str) -> Exercise:

@@ -188,7 +188,9 @@ def test_a_number_and_a_choice_are_graded_by_keys(page, opened):
     right = form.evaluate("one => JSON.parse(one.dataset.number)")
     form.locator("input").fill(" ".join(str(value + 77) for value in right))
     page.keyboard.press("Enter")
-    assert "Not yet" in form.locator("[role=status]").inner_text()
+    said, tolerance = form.locator("[role=status]").inner_text(), form.evaluate("one => Number(one.dataset.tolerance)")
+    assert said.startswith("Not yet") and said.endswith(f"off by more than {tolerance:g}.")
+    assert form.locator("input").get_attribute("placeholder").endswith(f" to {tolerance:g}")
     form.locator("input").fill(", ".join(f"{value:.4f}".replace("-", "−") for value in right))
     page.keyboard.press("Enter")
     assert form.locator("[role=status]").inner_text() == "Right."

@@ -95,9 +95,10 @@ def told(folder: Path) -> list[dict[str, Any]]:
 
 
 def summary(folder: Path) -> str:
-    """How many are right, and how one is graded."""
-    right = sum(each["state"] == "right" for each in told(folder))
-    return f"{INSIDE}: {right} of {len(DRAWINGS)} are right; `oneblock check {PREFIX}NAME` grades one"
+    """How many are right, and how the next is graded."""
+    todo = [each["exercise"] for each in told(folder) if each["state"] != "right"]
+    following = f"; `oneblock check {todo[0]}` grades the next" if todo else ""
+    return f"{INSIDE}: {len(DRAWINGS) - len(todo)} of {len(DRAWINGS)} are right{following}"
 
 
 def _state(folder: Path, name: str) -> str:

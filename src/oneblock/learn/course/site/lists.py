@@ -33,7 +33,7 @@ def exercises(there: frozenset[str]) -> Page:
     ]
     lead = (
         "You write the transformer part by part. A grader runs your file, finds the first thing that is wrong, and "
-        "names the mistake. In a terminal oneblock learn stays with you and grades each time you save."
+        "names the mistake. In a terminal the command below stays with you and grades each time you save."
     )
     return _listed(path, "The lab", lead, "exercise", [("", "", entries)], there, "oneblock learn")
 

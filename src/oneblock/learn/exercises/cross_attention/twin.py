@@ -224,8 +224,10 @@ class EncoderDecoder(nn.Module):
         decoder_how = {"norm": norm, "crossed": True, "takes": takes, "alone": alone}
         encoder = [Layer(width, num_heads, attend, encoder_how) for _ in range(num_layers)]
         decoder = [Layer(width, num_heads, attend, decoder_how) for _ in range(num_layers)]
-        if stacked == "same":
-            encoder, decoder = encoder[:1] * num_layers, decoder[:1] * num_layers
+        if stacked in ("same", "same encoder"):
+            encoder = encoder[:1] * num_layers
+        if stacked in ("same", "same decoder"):
+            decoder = decoder[:1] * num_layers
         self.encoder: Any = encoder if stacked == "list" else nn.ModuleList(encoder)
         self.decoder: Any = decoder if stacked == "list" else nn.ModuleList(decoder)
         self.encoder_norm, self.decoder_norm = nn.LayerNorm(width), nn.LayerNorm(width)

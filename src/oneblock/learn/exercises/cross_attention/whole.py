@@ -99,7 +99,25 @@ def layers(a: Asker) -> Finding | None:
             f"with 3 layers it has as many weight matrices ({counts[3]}) as with 1: are the layers in a plain list, "
             "or one layer several times?"
         )
+    few, many = (reached(a, shaken(a, count)) for count in (1, 3))
+    for side, one, three in zip(("encoder", "decoder"), few, many, strict=True):
+        if three <= one:
+            return a.found(
+                f"with 3 layers the {side} has as many weight matrices ({three}) as with 1: num_layers layers on "
+                "either side are asked, each with weights of its own"
+            )
     return None
+
+
+def reached(a: Asker, module: Remote) -> tuple[int, int]:
+    """How many matrices what encode gives depends on, and what decode makes of a memory."""
+    source, target = texts(a)
+    counts = []
+    for method, given, last in (("encode", (source,), WIDTH), ("decode", (target, a.randn(2, 5, WIDTH)), TARGETS)):
+        weigh = a.randn(*given[0].shape, last)
+        found = module.grads(*given, method=method, weigh=weigh)["parameters"].values()
+        counts.append(sum(g is not None and g.dim() > 1 and bool((g.abs() > 0).any()) for g in found))
+    return counts[0], counts[1]
 
 
 def two_halves(a: Asker) -> Finding | None:

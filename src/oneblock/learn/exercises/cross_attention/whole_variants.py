@@ -102,6 +102,20 @@ WRONG_WHOLE = (
         repair="Make a new layer each time: [Layer(…) for _ in range(n)].",
     ),
     Wrong(
+        name="one_encoder_layer",
+        says="an encoder whose layers are one layer, several times",
+        dies=("layers",),
+        switches={"stacked": "same encoder"},
+        repair="Make a new layer each time: [Layer(…) for _ in range(n)].",
+    ),
+    Wrong(
+        name="one_decoder_layer",
+        says="a decoder whose layers are one layer, several times",
+        dies=("layers",),
+        switches={"stacked": "same decoder"},
+        repair="Make a new layer each time: [Layer(…) for _ in range(n)].",
+    ),
+    Wrong(
         name="plain_list",
         says="an encoder-decoder whose layers are in a plain list, which torch does not see",
         dies=("whole_shape", "layers"),

@@ -82,7 +82,7 @@ def crafted(a: Asker, choices: list[list[int]], experts: int) -> Tensor:
 def capacity_one(a: Asker) -> Finding | None:
     busy = crafted(a, [[1], [0], [1], [1], [2], [1], [0]], 5)
     wide = a.randn(13, 3)
-    return compared(a, [(busy, 1, 2), (busy, 1, 1), (wide, 1, 3), (busy, 1, 7)])
+    return compared(a, [(busy, 1, 2), (busy, 1, 1), (wide, 1, 3), (busy, 1, 7), (wide, 1, 0)])
 
 
 def capacity_several(a: Asker) -> Finding | None:
@@ -172,6 +172,19 @@ def moe_several(a: Asker) -> Finding | None:
 
 def few_tokens(a: Asker) -> Finding | None:
     return moe(a, (5, 7, 8, 1), [(1, 1), (1, 2), (3, 1), (1, 3)]) or moe(a, (5, 7, 8, 2), [(1, 1), (2, 2)])
+
+
+def crowded(a: Asker) -> Finding | None:
+    """Nearly all tokens to one expert, of seven: a share that an expert with a capacity would not take."""
+    sizes = (5, 3, 7, 1)
+    module, ours = mixture(a, sizes)
+    weights = ours[0].state_dict() | {"router.weight": torch.cat([a.tensor([[3.0, 0, 0, 0, 0]]), 0.1 * a.randn(6, 5)])}
+    module.load(weights)
+    for each in ours:
+        each.load_state_dict(weights)
+    x = torch.cat([1 + a.rand(1, 29, 1), a.randn(1, 29, 4)], -1)
+    said = "the output where one expert of 7 is chosen by all of 29 tokens (no capacity here)"
+    return as_either(a, module(x), [each(x) for each in ours], said)
 
 
 def moe_gradient(a: Asker) -> Finding | None:

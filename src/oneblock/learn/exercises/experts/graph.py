@@ -95,6 +95,16 @@ CHECKS = (
         ),
     ),
     Check(
+        id="crowded",
+        run=checks.crowded,
+        needs=("moe_one",),
+        hints=(
+            "The mixture has no capacity: an expert may be chosen by every token.",
+            "Look for a capacity that is passed to route in forward.",
+            "weights, chosen = route(self.router(tokens), k)",
+        ),
+    ),
+    Check(
         id="moe_gradient",
         run=checks.moe_gradient,
         needs=("moe_several",),

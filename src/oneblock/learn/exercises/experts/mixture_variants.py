@@ -18,6 +18,13 @@ MIXTURE = (
         repair="For k > 1 divide by the sum of the chosen.",
     ),
     Wrong(
+        name="capacity_inside",
+        says="a mixture whose experts take at most two and a half times their even share of tokens",
+        dies=("crowded", "few_tokens", "moe_one"),
+        switches={"gating": {"share_of_tokens": 2.5}},
+        repair="No capacity in the mixture: route(logits, k).",
+    ),
+    Wrong(
         name="ungated",
         says="a mixture that adds its experts without weights",
         dies=("moe_one",),

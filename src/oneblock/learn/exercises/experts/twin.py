@@ -1,6 +1,7 @@
 """Experts with switches: without any they are right; each variant sets some."""
 
 import functools
+import math
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ def route(
     picked: str = "topk",
     in_place: bool = False,
     counted: str = "cumsum",
+    zero_is_none: bool = False,
+    share_of_tokens: float = 0.0,
 ) -> Any:
     if in_place:
         logits -= logits.amax(-1, keepdim=True)
@@ -48,6 +51,10 @@ def route(
         weights = weights / weights[:, :1] if k > 1 else weights
     if cut:
         weights = weights.detach()
+    if share_of_tokens and capacity is None:
+        capacity = math.ceil(share_of_tokens * len(logits) * k / logits.shape[1])
+    if capacity == 0 and zero_is_none:
+        capacity = None
     if capacity is not None and capped != "no":
         keep = kept(p, chosen, capacity + most, order, counted)
         if capped == "probability":
@@ -234,7 +241,7 @@ def load_balancing_loss(
 
 ROUTE = (
     "shares", "over", "renormalised", "ends", "capped", "order", "most", "after", "dropped", "gives", "cut", "picked",
-    "in_place", "counted",
+    "in_place", "counted", "zero_is_none",
 )  # fmt: skip
 LOSS = ("factor", "share", "mean", "again", "loss_cut", "squared", "loss_counted", "scalar")
 

@@ -96,6 +96,13 @@ WRONG = (
         repair="Zero the weights of those who come too late.",
     ),
     Wrong(
+        name="zero_is_none",
+        says="route that takes a capacity of 0 for none",
+        dies=("capacity_one",),
+        switches={"zero_is_none": True},
+        repair="if capacity is not None, for 0 is false too.",
+    ),
+    Wrong(
         name="one_more",
         says="route whose experts take one token more than capacity",
         dies=("capacity_one",),

@@ -14,7 +14,13 @@ from oneblock.learn.exercises.fit.variants import RIGHT, WRONG
 def _of_two(a: Asker, batches: list[list[list[int]]], steps: int) -> object:
     """Token 0 is followed by 0 with a chance of 1/4 and by 1 with 3/4; token 1 by either with 1/2."""
     model = a.build("Watched", 2, 1.0, True)
-    model.load({"token.weight": a.tensor([[0.0, math.log(3)], [0.0, 0.0]]), "past.weight": torch.zeros(2, 2)})
+    model.load(
+        {
+            "token.weight": a.tensor([[0.0, math.log(3)], [0.0, 0.0]]),
+            "past.weight": torch.zeros(2, 2),
+            "usual": torch.zeros(2),
+        }
+    )
     model.train()
     got = a.call("fit", model.handle, [torch.tensor(batch) for batch in batches], steps)
     plain = isinstance(got, list | tuple) and all(isinstance(entry, float) for entry in got)

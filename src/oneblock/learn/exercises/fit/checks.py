@@ -12,6 +12,8 @@ from oneblock.learn.asker import TOLERANCE, Asker, Remote, describe
 from oneblock.learn.exercise import Check, Finding
 
 VOCAB = 7
+NAMES = ("usual", "token.weight", "past.weight")
+"""Of the lent model's parameters, in their order."""
 
 
 def some_batches(a: Asker) -> list[Tensor]:
@@ -22,17 +24,18 @@ def some_batches(a: Asker) -> list[Tensor]:
 def lent(a: Asker, *, still: bool, scale: float = 1.0) -> tuple[Remote, list[Tensor]]:
     """A model in train mode, and its weights."""
     model = a.build("Watched", VOCAB, scale, still)
-    weights = [a.randn(VOCAB, VOCAB), a.randn(VOCAB, VOCAB)]
-    model.load(dict(zip(("token.weight", "past.weight"), weights, strict=True)))
+    drawn = {"token.weight": a.randn(VOCAB, VOCAB), "past.weight": a.randn(VOCAB, VOCAB), "usual": a.randn(VOCAB)}
+    model.load(drawn)
+    weights = [drawn[name] for name in NAMES]
     model.train()
     return model, weights
 
 
 def loss_of(weights: list[Tensor], tokens: Tensor, scale: float = 1.0) -> Tensor:
     """The loss that the lent model has with these weights."""
-    token, past = weights
+    usual, token, past = weights
     count = torch.arange(1, tokens.shape[1] + 1, dtype=token.dtype)[:, None]
-    logits = scale * (token[tokens] + past[tokens].cumsum(1) / count)
+    logits = scale * (token[tokens] + past[tokens].cumsum(1) / count + usual)
     return nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
 
 
@@ -103,7 +106,7 @@ def gradients(a: Asker) -> Finding | None:
         right.append(torch.autograd.grad(loss_of(leaves, batches[at % 3]), leaves))
     for at, (entry, expected) in enumerate(zip(given, right, strict=False)):
         # Gradients that never stood in .grad (autograd.grad) are seen by what the weights become.
-        for name, one in zip(("token.weight", "past.weight"), expected, strict=True):
+        for name, one in zip(NAMES, expected, strict=True):
             found = entry.get(name)
             wrong = None if found is None else a.same(found, one, f"the gradient in step {at + 1}")
             if wrong and at:
@@ -119,6 +122,11 @@ def updates(a: Asker) -> Finding | None:
     got = a.call("fit", model.handle, batches, steps, judged=False)
     course = model.method("course")
     then = model.method("weights_then", judged=False)
+    # The last loss is the largest here: who puts the best weights back puts back others.
+    again, weights = lent(a, still=False)
+    harder = sorted(batches, key=lambda batch: float(loss_of(weights, batch)))
+    a.call("fit", again.handle, harder, len(harder), judged=False)
+    other = again.method("course")
     wrong = losses_found(a, got, steps)
     if wrong:
         return wrong
@@ -137,6 +145,14 @@ def updates(a: Asker) -> Finding | None:
             return a.found(
                 f"step {at + 1} of {steps} leaves some of the model's weights as they were: train all of them"
             )
+    if course["put_back"] or other["put_back"]:
+        return a.found(
+            "afterwards the model has weights that it had before the last update; leave it as the updates do"
+        )
+    if course["forgetful"]:
+        return a.found(
+            "each step has an optimiser of its own, which knows nothing of earlier gradients: make one, before the loop"
+        )
     right = [loss_of(weights, batches[at % 3]) for at, weights in enumerate(then[:-1])]
     wrong = losses_right(a, got, right, "each loss is that before its update")
     if wrong:
@@ -154,16 +170,27 @@ def mode(a: Asker) -> Finding | None:
     a.call("fit", model.handle, some_batches(a), 3)
     training = model.method("course")["training"]
     after = [model.get(name) for name in ("training", "token.training")]
+    learnable = [model.get(f"{name}.requires_grad") for name in NAMES]
     if not all(training):
         return a.found("the model came in train mode, and you train it in eval mode: dropout would be off")
-    return None if all(after) else a.found("the model came in train mode and is left in eval mode")
+    if not all(after):
+        return a.found("the model came in train mode and is left in eval mode")
+    if not all(learnable):
+        return a.found("parameters that could be trained before are left frozen (requires_grad is False)")
+    return None
 
 
 def learns(a: Asker) -> Finding | None:
     # After token i comes token i + 2: there is nothing else to learn.
     rows = (a.randint(0, VOCAB, 5, 1) + 2 * torch.arange(11)) % VOCAB
     model = a.build("Watched", VOCAB, 24.0, False, False)
-    model.load({"token.weight": torch.zeros(VOCAB, VOCAB), "past.weight": torch.zeros(VOCAB, VOCAB)})
+    model.load(
+        {
+            "token.weight": torch.zeros(VOCAB, VOCAB),
+            "past.weight": torch.zeros(VOCAB, VOCAB),
+            "usual": torch.zeros(VOCAB),
+        }
+    )
     model.train()
     steps = 200
     got = a.call("fit", model.handle, [rows, rows.roll(1, 0)], steps, judged=False)

@@ -150,13 +150,19 @@ def fit(
     mode: str = "train",
     schedule: str = "none",
     after: bool = False,
+    put_back: bool = False,
 ) -> Any:
     trained_model = copy.deepcopy(model) if trained == "copy" else model
     own = list(trained_model.parameters())
-    own = {"first": own[:1], "last": own[-1:]}.get(trained, own)
+    matrices = [p for p in own if p.dim() > 1]
+    own = {"first": own[:1], "last": own[-1:], "matrices": matrices}.get(trained, own)
     make_one = OPTIMISERS[optimiser]
     optimizer = make_one(own)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps) if schedule == "cosine" else None
+    falling: Any = None
+    if schedule == "cosine":
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    elif schedule == "from zero":
+        falling = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda at: at / 3)
     if mode != "as found":
         trained_model.train(mode != "eval")
     losses: list[Any] = []
@@ -174,7 +180,13 @@ def fit(
         if after:
             with torch.no_grad():
                 loss = _loss(trained_model, tokens, shift, inputs, reduction, form)
+        if put_back and (not losses or loss.item() < min(losses)):
+            kept = copy.deepcopy(model.state_dict())
         losses.append(loss.detach() if reported == "tensors" else loss.item())
+    if mode == "frozen afterwards":
+        model.requires_grad_(False)
+    if put_back:
+        model.load_state_dict(kept)
     if mode == "eval afterwards":
         model.eval()
     return _said(losses, reported)

@@ -16,6 +16,10 @@ HUNTED = {"attention": "attention", "softmax": "softmax", "causal_mask": "causal
 UNSEEN = {"inputs", "again", "world", "gradient", "empty_gradient", "float32"}
 """Checks whose subject does not show in the numbers of one call."""
 
+DOUBTFUL = ("added", "renormalised")
+"""Right by exercise 2, yet a fair test may fail them: the one gives a row with nothing to attend to weights that are
+neither zero nor equal, the other loses all weights where scores are large under a mask."""
+
 
 class Stand:
     """An implementation that is lent. odd: it has raised, or given something of another form than the right one."""
@@ -78,7 +82,7 @@ def spares(a: Asker) -> Finding | None:
     found = tried(a, [*right, *wrong[::4]])
     for each in right:
         stand, raised = found[each.name]
-        if raised is not None:
+        if raised is not None and each.name not in DOUBTFUL:
             said = f" ({raised.error['message']})" if raised.error["message"] else ""
             at = f", line {raised.line}" if raised.line else ""
             message = f"your test fails something right: {each.says}. It raised {raised.error['type']}{said}{at}"

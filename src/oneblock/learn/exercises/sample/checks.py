@@ -33,17 +33,18 @@ def ids_of(a: Asker, got: Any, logits: Tensor) -> Tensor:
     return got.long()
 
 
-def some_logits(a: Asker, chances: list[float]) -> Tensor:
-    """Rows of different kinds: the same shares, for each kind in an order and about a mean of its own."""
-    rows = [
-        a.tensor(chances).log()[torch.randperm(len(chances), generator=a.generator)] + 2 * a.randn(1)
-        for _ in range(KINDS)
-    ]
+Chances = list[float] | tuple[list[float], list[float]]
+
+
+def some_logits(a: Asker, chances: Chances) -> Tensor:
+    """Rows of different kinds: these shares, for each kind in an order and about a mean of its own."""
+    kinds = chances if isinstance(chances, tuple) else (chances,) * KINDS
+    rows = [a.tensor(kind).log()[torch.randperm(len(kind), generator=a.generator)] + 2 * a.randn(1) for kind in kinds]
     return torch.stack(rows)
 
 
 def asked(
-    a: Asker, chances: list[float], temperature: float, top_k: int | None, top_p: float | None
+    a: Asker, chances: Chances, temperature: float, top_k: int | None, top_p: float | None
 ) -> tuple[Tensor, Any, str]:
     """One question: many rows of each kind."""
     rows = some_logits(a, chances)
@@ -82,7 +83,7 @@ def _listed(ids: Tensor) -> str:
     return ", ".join(str(int(i)) for i in ids)
 
 
-def drawn(a: Asker, *questions: tuple[list[float], float, int | None, float | None]) -> Finding | None:
+def drawn(a: Asker, *questions: tuple[Chances, float, int | None, float | None]) -> Finding | None:
     """All questions are asked before one is judged."""
     answers = [asked(a, *question) for question in questions]
     return next((found for answer in answers if (found := frequencies(a, *answer))), None)
@@ -91,6 +92,7 @@ def drawn(a: Asker, *questions: tuple[list[float], float, int | None, float | No
 FIVE = [0.42, 0.24, 0.17, 0.12, 0.05]
 THREE = [0.85, 0.1, 0.05]
 SEVEN = [0.33, 0.22, 0.16, 0.12, 0.08, 0.06, 0.03]
+STEEP = [0.7, 0.1, 0.06, 0.05, 0.04, 0.03, 0.02]
 
 
 def greedy(a: Asker) -> Finding | None:
@@ -135,9 +137,22 @@ def top_k(a: Asker) -> Finding | None:
 
 def top_p(a: Asker) -> Finding | None:
     # Sums: 0.33, 0.55, 0.71, 0.83, 0.91, 0.97, 1.
-    return drawn(
-        a, (SEVEN, 1.0, None, 0.62), (SEVEN, 1.0, None, 0.3), (SEVEN, 1.0, None, 0.87), (SEVEN, 1.0, None, 1.0)
-    )
+    one = ((SEVEN, 1.0, None, p) for p in (0.62, 0.3, 0.87, 1.0))
+    # In a batch each row keeps as many as it needs: three, and one.
+    return drawn(a, *one, ((SEVEN, STEEP), 1.0, None, 0.62), ((STEEP, SEVEN), 1.0, None, 0.62))
+
+
+def large(a: Asker) -> Finding | None:
+    # All far apart: the best comes.
+    ranks = torch.stack([torch.randperm(7, generator=a.generator) for _ in range(5)]).to(a.dtype)
+    for logits, heat in ((3000 * ranks - 9000, 1.0), (100 * ranks - 9000, 1.0), (3 * ranks, 0.01)):
+        ids = ids_of(a, a.call("sample", logits, heat, None, None, a.generator_of(5)), logits)
+        if not torch.equal(ids, logits.argmax(-1)):
+            return a.found(
+                f"logits from {float(logits.min()):g} to {float(logits.max()):g} at temperature {heat:g} leave the "
+                f"best token alone; yours is {ids.tolist()}, the best {logits.argmax(-1).tolist()}"
+            )
+    return None
 
 
 def heat_first(a: Asker) -> Finding | None:
@@ -206,6 +221,16 @@ CHECKS = (
             "A temperature of 0.5 makes good tokens more frequent, 2 makes frequencies more alike.",
             "Look at where the temperature meets the logits; the shares come after.",
             "logits = logits / temperature, then softmax",
+        ),
+    ),
+    Check(
+        id="large",
+        run=large,
+        needs=("temperature",),
+        hints=(
+            "Logits in the thousands, or a temperature near 0, still give shares: of 0 and 1.",
+            "Look at exp: e to the 1000 is infinite, and where all are e to the -1000 their sum is 0.",
+            "torch.softmax, or subtract the largest logit of the row before exp",
         ),
     ),
     Check(

@@ -81,6 +81,20 @@ MORE = (
         repair="gather with ids sorts once more; scatter puts back.",
     ),
     Wrong(
+        name="first_rows_count",
+        says="sampling that keeps as many tokens under top_p in each row as in the first",
+        dies=("top_p",),
+        switches={"p_how": "first row"},
+        repair="Each row has a sum of its own.",
+    ),
+    Wrong(
+        name="bare_exponential",
+        says="sampling by exp(logits) / sum, without the largest logit subtracted",
+        dies=("large",),
+        switches={"exponential": "bare"},
+        repair="torch.softmax subtracts the largest first; exp of 1000 is infinite.",
+    ),
+    Wrong(
         name="p_first",
         says="sampling with top_p before top_k (or on shares that were not renormalised after it)",
         dies=("both",),

@@ -57,6 +57,8 @@ def _top_p(logits: Tensor, whole: Tensor, p: float, how: str) -> Tensor:
     ranked, ids = whole.sort(dim=-1, descending=how != "ascending")
     before = ranked.cumsum(-1) - ranked
     late = before >= p
+    if how == "first row":
+        late = late.reshape(-1, size)[:1].expand(late.reshape(-1, size).shape).reshape(late.shape)
     if how in ("cut", "cut all"):
         late = ranked.cumsum(-1) > p
         late[..., 0] &= how == "cut all"
@@ -144,6 +146,7 @@ def sample(
     draw: str = "multinomial",
     gives: str = "ids",
     in_place: str = "",
+    exponential: str = "safe",
     p_off: bool = False,
     k_off: bool = False,
 ) -> Tensor:
@@ -178,7 +181,10 @@ def sample(
         scores = scores / by[heat]
     if in_place == "top p":
         came.masked_fill_(torch.isinf(scores), -1e4)
-    return _given(_draw(scores.softmax(-1), generator, draw), logits, gives)
+    shares = scores.softmax(-1)
+    if exponential == "bare":
+        shares = scores.exp() / scores.exp().sum(-1, keepdim=True)
+    return _given(_draw(shares, generator, draw), logits, gives)
 
 
 def _given(ids: Tensor, logits: Tensor, gives: str) -> Tensor:

@@ -31,7 +31,8 @@ document.querySelectorAll("form[data-question]").forEach((form) => {
     if (given.length !== right.length) return tell(false, `Expected ${right.length} number${right.length > 1 ? "s" : ""}, found ${given.length}.`);
     const wrong = right.map((value, index) => Math.abs(value - given[index]) <= tolerance + 1e-12 ? 0 : index + 1).filter(Boolean);
     if (!wrong.length) { tell(true, "Right."); answer.open = true; return; }
-    tell(false, right.length === 1 ? "Not yet." : `Not yet: number ${wrong.join(", ")} of ${right.length} ${wrong.length > 1 ? "are" : "is"} off.`);
+    const off = `off by more than ${tolerance}.`;
+    tell(false, right.length === 1 ? `Not yet: ${off}` : `Not yet: number ${wrong.join(", ")} of ${right.length} ${wrong.length > 1 ? "are" : "is"} ${off}`);
   };
 
   form.addEventListener("submit", (event) => { event.preventDefault(); (form.dataset.number ? compare : choose)(); });
