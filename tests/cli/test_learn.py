@@ -30,6 +30,7 @@ def test_read(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["learn", "read", "norm"]) == 0
     text = capsys.readouterr().out
+    assert text.rstrip().endswith("next lesson: oneblock learn read positions")
     assert lesson("norm").title in text and "answers: oneblock learn read norm --questions --answers" in text
     assert main(["learn", "read", "norm", "--reference"]) == 0
     assert len(capsys.readouterr().out) < len(text)
@@ -50,7 +51,7 @@ def test_sources_cards_failures(capsys):
         (["sources", "--gaps"], sources.told(gaps=True), "Gaps"),
         (["cards"], cards.told(), "SwiGLU"),
         (["cards", "swiglu"], cards.told("swiglu"), "SwiGLU"),
-        (["failures"], failures.told(), "mask"),
+        (["failures"], failures.told(), "\n  oneblock learn read residual\n"),
     ):
         assert main(["learn", *words]) == 0
         assert some in capsys.readouterr().out, words
@@ -69,7 +70,9 @@ def test_the_site_of_one_lesson(capsys, tmp_path):
     ("words", "message"),
     [
         (["reed", "norm"], "reed is not something to learn; try oneblock learn read"),
-        (["read"], "oneblock learn read takes one name, and was given []"),
+        (["read"], "oneblock learn read takes one name, and was given none; `oneblock learn lessons` has them all"),
+        (["block"], "block is not something to learn; try oneblock learn read block"),
+        (["failure"], "try oneblock learn read failure, oneblock learn failures"),
         (["read", "norm", "mask"], "takes one name"),
         (["read", "nrom"], "nrom is not a lesson; try norm"),
         (["lessons", "norm"], "takes no more words"),
@@ -99,6 +102,24 @@ def test_progress_tells_of_lessons_and_cards_too(capsys, tmp_path, monkeypatch):
     assert main(["learn", "--progress", "--json"]) == 0
     found = result(capsys)
     assert found["done"] == 0 and found["lessons"]["read"] == 0 and found["cards"]["known"] == 0 and found["tiers"]
+
+
+def test_a_reader_who_goes_away_is_no_error():
+    command = f"{sys.executable} -m oneblock learn read norm; echo $? >&2"
+    done = subprocess.run(["bash", "-c", f"{{ {command}; }} | head -1"], capture_output=True, text=True, check=True)
+    assert done.stderr == "0\n"
+
+
+def test_in_a_terminal_no_word_is_cut_in_two(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["learn"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) > 80, "a script's lines are whole"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["learn", "--progress"]) == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 60
+    assert "oneblock recall --revision foundation" in " ".join(said.split())
 
 
 def test_lists_of_the_course_load_no_torch():

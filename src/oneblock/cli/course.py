@@ -41,8 +41,7 @@ def wanted(args: argparse.Namespace) -> bool:
     """Whether the course is meant and not the exercises; OneblockError where words and options do not fit."""
     word = args.words[0] if args.words else ""
     if word and word not in WORDS:
-        near = difflib.get_close_matches(word, WORDS, n=2) or WORDS
-        raise OneblockError(f"{word} is not something to learn; try {', '.join(f'oneblock learn {n}' for n in near)}")
+        raise OneblockError(f"{word} is not something to learn; try {', '.join(_near(word))}")
     if word and args.html is not None:
         raise OneblockError(f"--html writes the whole course; leave {word} out, or --html")
     for option, owner in OPTIONS.items():
@@ -53,7 +52,8 @@ def wanted(args: argparse.Namespace) -> bool:
             raise OneblockError("--progress says how the exercises stand; leave the rest out")
         least, most, _ = WORDS.get(word, (0, 0, ""))
         if word and not least <= len(args.words) - 1 <= most:
-            raise OneblockError(f"oneblock learn {word} takes {_count(least, most)}, and was given {args.words[1:]}")
+            given = ", ".join(args.words[1:]) or "none; `oneblock learn lessons` has them all"
+            raise OneblockError(f"oneblock learn {word} takes {_count(least, most)}, and was given {given}")
     return bool(word) or args.html is not None
 
 
@@ -64,7 +64,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     word, *names = args.words
     if word == "read":
         return _read(args, names[0])
-    from oneblock.learn.course.terminal import lessons, made_console, show
+    from rich.text import Text
+
+    from oneblock.learn.course.terminal import MOST, lessons, made_console, show
     from oneblock.learn.course.terminal_page import Page
 
     console = made_console(quiet=args.json)
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         return found
     from oneblock.learn.course import failures
 
-    show(console, Page(failures.markdown(), {}))
+    show(console, Text("\n".join(failures.lines(width=min(console.width, MOST)))))
     return failures.told()
 
 
@@ -124,6 +126,15 @@ def _site(args: argparse.Namespace) -> dict[str, Any]:
     found = build(Path(args.html), args.only)
     (say if args.json else print)(f"{len(found['lessons'])} lessons in {found['folder']}: open {found['first']}")
     return found
+
+
+def _near(word: str) -> list[str]:
+    """What may have been meant: a lesson's own name too, which wants `read` before it."""
+    from oneblock.learn.course.lesson import ALL
+
+    near = [f"oneblock learn {each}" for each in difflib.get_close_matches(word, WORDS, n=2)]
+    lessons = [f"oneblock learn read {each}" for each in difflib.get_close_matches(word, ALL, n=1, cutoff=0.8)]
+    return [*lessons, *near] or [f"oneblock learn {each}" for each in WORDS]
 
 
 def _count(least: int, most: int) -> str:

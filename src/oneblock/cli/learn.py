@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oneblock.cli import course
 from oneblock.cli.common import Verb, say
+from oneblock.cli.recall import print_whole
 from oneblock.config.errors import OneblockError
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise OneblockError(f"{lab.folder} is not there yet: `oneblock learn` begins it, or give --dir")
     made = [] if args.progress else lab.make()
     if args.progress or args.json or not is_terminal():
-        tell = say if args.json else print
+        tell = say if args.json else print_whole
         found = _told(lab, made, tell)
         return found | _recalled(lab, tell) if args.progress else found
     _stay(lab)
@@ -75,8 +78,10 @@ def _told(lab: Lab, made: list[str], tell: Any) -> dict[str, Any]:
     if made:
         tell(f"{where}: {len(made)} exercises made")
     tell(f"{where}: {done} of {len(steps)} are right")
+    # In a terminal the last column of a list is as far as there is room.
+    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
     for step in steps:
-        tell(row(step, 100)[0])
+        tell(row(step, width)[0])
     following = lab.first()
     if done < len(steps):
         tell(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,9 +71,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _run(args: argparse.Namespace, desk: Desk, sits: bool) -> dict[str, Any]:
     if args.revision:
-        return _revision(desk, args.revision, sits, say if args.json else print)
+        return _revision(desk, args.revision, sits, say if args.json else print_whole)
     if not sits:
-        return _listed(desk, say if args.json else print)
+        return _listed(desk, say if args.json else print_whole)
     _sit(desk, args.minutes)
     return {}
 
@@ -88,10 +89,10 @@ def _sit(desk: Desk, minutes: float | None) -> None:
             if lesson not in known:
                 desk.journal.add("begin", lesson)
         if minutes is None and desk.spent() >= 60 * MINUTES and _anything(desk):
-            _print(f"today's {MINUTES:g} minutes are done; `oneblock recall --minutes {2 * MINUTES:g}` goes on")
+            print_whole(f"today's {MINUTES:g} minutes are done; `oneblock recall --minutes {2 * MINUTES:g}` goes on")
             return
         if not _anything(desk):
-            _print(_nothing(desk))
+            print_whole(_nothing(desk))
             return
         with Terminal() as terminal:
             session = Session(desk, terminal, check, minutes=minutes or MINUTES)
@@ -112,20 +113,23 @@ def _end(session: Session) -> None:
     left = session.left
     count = len(session.given)
     went = f"{count} card{'s' * (count != 1)}" + (f": {tally(session.given)}" if count else "")
-    _print(f"{went}. All of it is kept.")
+    print_whole(f"{went}. All of it is kept.")
     if session.missing:
-        _print(f"no longer in the course, and left out: {', '.join(sorted(session.missing))}")
+        print_whole(f"no longer in the course, and left out: {', '.join(sorted(session.missing))}")
     if session.stopped == "time":
-        _print("that was today's time; the rest can wait")
+        print_whole("that was today's time; the rest can wait")
     if left.reviews or left.new or left.writes:
-        _print(f"still: {due_in_words(left)}; `oneblock recall` goes on")
+        print_whole(f"still: {due_in_words(left)}; `oneblock recall` goes on")
     else:
-        _print(_nothing(session.desk))
+        print_whole(_nothing(session.desk))
 
 
-def _print(words: str) -> None:
-    """In a terminal: words are not cut in two."""
-    print(textwrap.fill(words, max(20, shutil.get_terminal_size().columns)))
+def print_whole(words: object) -> None:
+    """Lines as they are; in a terminal no word is cut in two."""
+    width = max(20, shutil.get_terminal_size().columns)
+    for line in str(words).splitlines():
+        further = " " * (2 + len(line) - len(line.lstrip()))
+        print(textwrap.fill(line, width, subsequent_indent=further) if sys.stdout.isatty() else line)
 
 
 def _nothing(desk: Desk) -> str:

@@ -114,7 +114,14 @@ def lessons(console: Console | None = None) -> dict[str, Any]:
 
 def made_console(*, quiet: bool = False) -> Console:
     """Of standard output, or of standard error, which `--json` leaves for words."""
-    return Console(theme=THEME, highlight=False, stderr=quiet, no_color=True if "NO_COLOR" in os.environ else None)
+    return _Console(theme=THEME, highlight=False, stderr=quiet, no_color=True if "NO_COLOR" in os.environ else None)
+
+
+class _Console(Console):
+    """Where the reader goes away (`| head`) the command ends well, as it does everywhere else."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def _parts(page: Filled, *, reference: bool, questions: bool, answers: bool) -> Iterator[RenderableType]:
