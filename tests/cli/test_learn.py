@@ -43,6 +43,17 @@ def test_read(capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_words_and_options_in_any_order(capsys):
+    assert main(["learn", "read", "norm", "--reference"]) == 0
+    told = capsys.readouterr().out
+    assert main(["learn", "read", "--reference", "norm"]) == 0
+    assert capsys.readouterr().out == told
+    for words in (["learn", "read", "--reference", "norm", "--bogus"], ["show", "nano", "more"]):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        assert left.value.code == 2 and f"unrecognized arguments: {words[-1]}" in capsys.readouterr().err
+
+
 def test_sources_cards_failures(capsys):
     from oneblock.learn.course import cards, failures, sources
 

@@ -59,9 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
     # All processes that torchrun starts are given the same words: what is wrong with them, one of a machine says.
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        return parser.parse_args(arguments)
+        return _in_any_order(parser, arguments)
     with contextlib.redirect_stderr(io.StringIO()):
-        return parser.parse_args(arguments)
+        return _in_any_order(parser, arguments)
+
+
+def _in_any_order(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """`learn read --reference norm` as `learn read norm --reference`: argparse takes words in one row only."""
+    args, rest = parser.parse_known_args(arguments)
+    words = getattr(args, "words", None)
+    unknown = rest if words is None else [word for word in rest if word.startswith("-")]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if words is not None:
+        args.words = [*words, *rest]
+    return args
 
 
 def _parser(wanted: str | None) -> argparse.ArgumentParser:

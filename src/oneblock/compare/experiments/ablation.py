@@ -25,7 +25,8 @@ EXPERIMENT = Experiment(
     rule=tuple(Lower(a="whole", b=name) for name in WITHOUT),
     says=Sayings(
         supported="Every part is needed: without any one of them the loss rose by more than seeds explain.",
-        refuted="Not every part helped at this size: with {b} the loss was lower (whole less that, {difference} nats).",
+        refuted="Not every part helped at this size: with {b} the loss was lower (whole minus that: {difference} "
+        "nats).",
         inside="Not every part showed its use at this size: with {b} the loss differed by {difference} nats, which "
         "{seeds} seeds do not tell from chance.",
     ),

@@ -24,9 +24,9 @@ EXPERIMENT = Experiment(
         Lower(a="deep", b="deep, no residuals", measure="train_loss"),
     ),
     says=Sayings(
-        supported="Without residuals the deep stack ends at a higher training loss than the shallow one ({a} less {b}: "
-        "{difference} nats, 99 %: {low} to {high}); with them the same deep stack trains.",
-        refuted="At this depth residuals made no such difference: {a} less {b} is {difference} nats.",
+        supported="Without residuals the deep stack ends at a higher training loss than the shallow one ({a} minus "
+        "{b}: {difference} nats, 99 %: {low} to {high}); with them the same deep stack trains.",
+        refuted="At this depth residuals made no such difference: {a} minus {b} is {difference} nats.",
     ),
     figures=(Figure(title="Gradient on the stream", curves=("gradient by layer",)),),
     budgets=with_steps(BUDGETS, quick=200, standard=300),

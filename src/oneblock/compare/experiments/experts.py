@@ -32,11 +32,11 @@ EXPERIMENT = Experiment(
         Lower(a="switch", b="switch, no balancing", measure="imbalance"),
     ),
     says=Sayings(
-        supported="At equal FLOPs both mixtures reached a lower loss than the dense feed-forward ({a} less {b}: "
+        supported="At equal FLOPs both mixtures reached a lower loss than the dense feed-forward ({a} minus {b}: "
         "{difference} nats, 99 %: {low} to {high}), and without its balancing loss one expert had more of the tokens.",
-        refuted="At this size the claim did not hold: {a} less {b} is {difference} (99 %: {low} to {high}).",
+        refuted="At this size the claim did not hold: {a} minus {b} is {difference} (99 %: {low} to {high}).",
         untestable="The published gain, 0.17 nats after 100k steps with 128 experts, is more than runs this small can "
-        "show: {a} less {b} was {difference}, and these seeds find {detectable} four times in five.",
+        "show: {a} minus {b} was {difference}, and these seeds find {detectable} four times in five.",
     ),
     figures=(Figure(title="Tokens for each expert", curves=("tokens by expert",)),),
     budgets=with_steps(BUDGETS, quick=200, standard=300),

@@ -19,10 +19,10 @@ EXPERIMENT = Experiment(
     tolerance=0.005,
     rule=(Lower(a="geglu", b="relu", expects=0.044), Lower(a="swiglu", b="relu", expects=0.041)),
     says=Sayings(
-        supported="At equal parameters both gated feed-forwards beat ReLU: {a} less {b}, {difference} nats (99 %: "
+        supported="At equal parameters both gated feed-forwards beat ReLU: {a} minus {b}, {difference} nats (99 %: "
         "{low} to {high}).",
         refuted="At equal parameters {a} did not beat {b} here: the difference is {difference} nats.",
-        untestable="The published gain, about 0.04 nats, is less than runs this small can see: {a} less {b} was "
+        untestable="The published gain, about 0.04 nats, is less than runs this small can see: {a} minus {b} was "
         "{difference}, and these seeds find {detectable} four times in five.",
     ),
     budgets=with_steps(BUDGETS, quick=300),

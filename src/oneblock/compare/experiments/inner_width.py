@@ -19,7 +19,7 @@ EXPERIMENT = Experiment(
         supported="At equal parameters four times the width is a better inner width than once and than eight times: "
         "less that of {b}, {difference} nats (99 %: {low} to {high}).",
         refuted="At equal parameters {b} the width was a better inner width than four times here ({difference} nats).",
-        inside="At equal parameters the inner width mattered little: {a} less {b}, {difference} nats (99 %: {low} to "
+        inside="At equal parameters the inner width mattered little: {a} minus {b}, {difference} nats (99 %: {low} to "
         "{high}; noise floor {floor}).",
     ),
     budgets=with_steps(BUDGETS, quick=300),

@@ -23,6 +23,6 @@ EXPERIMENT = Experiment(
         supported="With two groups and with one, the loss stays within 0.05 nats of a group for each head, at equal "
         "parameters, and the cache is a half and a quarter.",
         refuted="At equal parameters {a} and {b} differ by more than 0.05 nats: {difference} (99 %: {low} to {high}).",
-        untestable="Runs this small cannot tell 0.05 nats: {a} less {b} was {difference} (99 %: {low} to {high}).",
+        untestable="Runs this small cannot tell 0.05 nats: {a} minus {b} was {difference} (99 %: {low} to {high}).",
     ),
 )

@@ -15,7 +15,7 @@ EXPERIMENT = Experiment(
     rule=(Lower(a="8 layers", b="2 layers"),),
     says=Sayings(
         supported="At equal parameters eight layers beat two wider ones: {difference} nats (99 %: {low} to {high}).",
-        refuted="At equal parameters two wide layers beat eight narrow ones at this size: eight less two is "
+        refuted="At equal parameters two wide layers beat eight narrow ones at this size: eight minus two is "
         "{difference} nats (99 %: {low} to {high}).",
     ),
     budgets=with_steps(BUDGETS, quick=300),

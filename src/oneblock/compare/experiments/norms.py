@@ -17,6 +17,6 @@ EXPERIMENT = Experiment(
         supported="RMSNorm reaches LayerNorm's loss within 0.03 nats, and so does its partial form.",
         refuted="{a} and {b} differ by more than 0.03 nats here: {difference} (99 %: {low} to {high}).",
         inside="Whether {a} stays within 0.03 nats of {b} was not settled: {difference} (99 %: {low} to {high}).",
-        untestable="Runs this small cannot tell 0.03 nats: {a} less {b} was {difference} (99 %: {low} to {high}).",
+        untestable="Runs this small cannot tell 0.03 nats: {a} minus {b} was {difference} (99 %: {low} to {high}).",
     ),
 )

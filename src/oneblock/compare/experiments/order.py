@@ -30,7 +30,7 @@ EXPERIMENT = Experiment(
         Lower(a="attention first", b="sandwich"),
     ),
     says=Sayings(
-        supported="Attention first and interleaved reached the lowest loss: less that of {b}, {difference} nats.",
+        supported="Attention first and interleaved reached the lowest loss: minus that of {b}, {difference} nats.",
         refuted="The usual order was not the best: {b} reached a lower loss (the difference is {difference} nats).",
         inside="The order of the sublayers made no difference that {seeds} seeds can tell from chance ({difference} "
         "nats against {b}, noise floor {floor}).",

@@ -22,8 +22,8 @@ EXPERIMENT = Experiment(
     says=Sayings(
         supported="Peri-norm reached the lowest loss, then pre-norm, then post-norm, each by more than seeds explain.",
         refuted="The order of the paper did not hold here: {b} reached a lower loss than {a} ({difference} nats).",
-        inside="Not all placements could be told apart: {a} less {b} was {difference} nats, noise floor {floor}.",
-        untestable="Runs this small cannot see the published gain of peri-norm, 0.09 nats: {a} less {b} was "
+        inside="Not all placements could be told apart: {a} minus {b} was {difference} nats, noise floor {floor}.",
+        untestable="Runs this small cannot see the published gain of peri-norm, 0.09 nats: {a} minus {b} was "
         "{difference}, and these seeds find {detectable} four times in five.",
     ),
     figures=(

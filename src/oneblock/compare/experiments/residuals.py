@@ -18,10 +18,10 @@ EXPERIMENT = Experiment(
         Lower(a="without residuals", b="with residuals", measure="probe_last"),
     ),
     says=Sayings(
-        supported="Without residuals the same stack ends at a loss higher by more than seeds explain: with them less "
+        supported="Without residuals the same stack ends at a loss higher by more than seeds explain: with them minus "
         "without, {difference} nats a token (99 %: {low} to {high}). And a linear probe behind its last block tells "
         "fewer of the tokens that came in.",
-        refuted="At this depth the claim did not hold: {a} less {b} is {difference} (99 %: {low} to {high}).",
+        refuted="At this depth the claim did not hold: {a} minus {b} is {difference} (99 %: {low} to {high}).",
     ),
     figures=(
         Figure(title="What a linear probe can read", curves=("probe by layer",)),

@@ -31,8 +31,8 @@ EXPERIMENT = Experiment(
     ),
     says=Sayings(
         supported="Four settings changed turn the GPT into a Llama, which at equal parameters ends lower by more than "
-        "seeds explain ({a} less {b}: {difference} nats, 99 %: {low} to {high}) and keeps half the cache.",
-        refuted="At this size the four swaps did not lower the loss: {a} less {b} is {difference} (99 %: {low} to "
+        "seeds explain ({a} minus {b}: {difference} nats, 99 %: {low} to {high}) and keeps half the cache.",
+        refuted="At this size the four swaps did not lower the loss: {a} minus {b} is {difference} (99 %: {low} to "
         "{high}).",
     ),
     budgets=with_steps(BUDGETS, quick=300),

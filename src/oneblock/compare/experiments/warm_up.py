@@ -24,8 +24,8 @@ EXPERIMENT = Experiment(
     says=Sayings(
         supported="Without warm-up post-norm ends at a higher loss, each at its own best learning rate; for pre-norm "
         "the difference stays within 0.05 nats.",
-        refuted="Warm-up did not act as claimed: {a} less {b} is {difference} nats (99 %: {low} to {high}).",
-        untestable="Runs this small cannot tell 0.05 nats: {a} less {b} was {difference} (99 %: {low} to {high}).",
+        refuted="Warm-up did not act as claimed: {a} minus {b} is {difference} nats (99 %: {low} to {high}).",
+        untestable="Runs this small cannot tell 0.05 nats: {a} minus {b} was {difference} (99 %: {low} to {high}).",
     ),
     figures=(Figure(title="While it trains", curves=("gradient norm by step",)),),
     budgets=deeper(with_steps(BUDGETS, quick=200), quick=6, standard=8, full=24),

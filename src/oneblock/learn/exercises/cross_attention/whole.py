@@ -99,8 +99,8 @@ def layers(a: Asker) -> Finding | None:
             f"with 3 layers it has as many weight matrices ({counts[3]}) as with 1: are the layers in a plain list, "
             "or one layer several times?"
         )
-    few, many = (reached(a, shaken(a, count)) for count in (1, 3))
-    for side, one, three in zip(("encoder", "decoder"), few, many, strict=True):
+    shallow, deep = (reached(a, shaken(a, count)) for count in (1, 3))
+    for side, one, three in zip(("encoder", "decoder"), shallow, deep, strict=True):
         if three <= one:
             return a.found(
                 f"with 3 layers the {side} has as many weight matrices ({three}) as with 1: num_layers layers on "
