@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from oneblock.learn.child.desk import Desk
+from oneblock.learn.child.watch import World
 from oneblock.learn.diagnose import Diagnosis, diagnose
 from oneblock.learn.exercise import Exercise, Right, Wrong
 from oneblock.learn.exercises import text_of
@@ -63,8 +64,9 @@ def judged(
     exercise: Exercise, switches: dict[str, Any], *, seed: int, dtype: torch.dtype = torch.float64
 ) -> tuple[Outcome, Desk]:
     """The same without a diagnosis, which takes longest; and what answered for the variant."""
-    desk = Desk(exercise.make(**switches), None, str(Path(exercise.make.__code__.co_filename).parent),
-                (*ALWAYS, *exercise.forbids))  # fmt: skip
+    folder = str(Path(exercise.make.__code__.co_filename).parent)
+    # This process is not the learner's: what others have changed in it before is as it is.
+    desk = Desk(exercise.make(**switches), World(), folder, (*ALWAYS, *exercise.forbids))
     return judge(exercise, desk.answer, seed=seed, dtype=dtype), desk
 
 
