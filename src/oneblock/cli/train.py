@@ -64,12 +64,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     device = own_device(pick_device(args.device))
     with _stoppable() as stop, joined(device) as processes:
+        own.check(processes.world)
         if begun:
             made = session.reopen(begun, lambda old: override(old, *settings), processes)
         else:
             assert config is not None
             made = session.start(config, args.out, processes)
-        own.keep(made[2], processes.world)
+        own.keep(made[2])
         with made[2].lock() if processes.first else nullcontext():
             display = Display(sys.stderr) if processes.first else None
             with display or nullcontext():
@@ -141,10 +142,13 @@ class _OwnBlock:
             file = check_same(begun.path, given)
         self.make = maker(file)
 
-    def keep(self, run: Run, processes: int) -> None:
-        """Put the files into a new run."""
+    def check(self, processes: int) -> None:
+        """OneblockError where several would train; before a run's folder is made."""
         if self.make is not None and processes > 1:
             raise OneblockError("--block trains in one process; leave torchrun out")
+
+    def keep(self, run: Run) -> None:
+        """Put the files into a new run."""
         if self.files:
             from oneblock.runs.own_block import keep
 

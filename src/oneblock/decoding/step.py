@@ -51,6 +51,8 @@ class OneToken(Context):
     place: the column of the cache it goes to, shape 1. pads_B: how many columns are pads at each row's left.
     """
 
+    place: Tensor
+
     def __init__(self, cache: Storage, place: Tensor, pads_B: Tensor | None, position: Position) -> None:
         (self.keys, self.values, capacity), self.place = cache, place
         self.num_queries, self.num_keys, self.device = 1, capacity, place.device

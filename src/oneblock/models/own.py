@@ -27,15 +27,14 @@ class OwnBlock(nn.Module):
 
     def forward(self, x_BTD: Tensor, ctx: Context) -> Tensor:
         """What it makes of the stream; ctx tells of the cache and of pads."""
-        # A step of fixed shape has one: the column of a cache that is always seen whole.
-        place: Tensor | None = getattr(ctx, "place", None)
+        place = ctx.place
         if place is None and ctx.cache is None and ctx.padding_BS is None:
             alone_BTD: Tensor = self.own(x_BTD)
             return alone_BTD
         both_B1TD = F.pad(x_BTD, (0, 2 * self.room - self.width)).unsqueeze(1)
         seen = ctx.remember(self.slot, *both_B1TD.split(self.room, dim=-1))
         seen_BSD = torch.cat(seen, dim=-1).squeeze(1)[..., : self.width]
-        if place is not None and getattr(ctx, "pads_B", None) is not None:
+        if place is not None and ctx.pads_B is not None:
             raise ValueError("rows of different lengths cannot be compiled with a block of your own; leave it out")
         if ctx.padding_BS is None:
             made_BSD: Tensor = self.own(seen_BSD)

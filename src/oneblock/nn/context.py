@@ -45,6 +45,7 @@ class Context:
     condition_BD: what modulated blocks read, a vector for each row
     memory:       what cross-attention reads
     record:       where layers put what they have to tell, if somebody asks
+    place, pads_B: of a step of fixed shape (`decoding.step`): the new token's column, and the pads at each row's left
     What layers share (masks, rotations, biases) is made once and kept under a name (`once`).
     """
 
@@ -71,6 +72,8 @@ class Context:
         else:
             self.key_positions = ((~padding_BS).cumsum(1) - 1).clamp(min=0)
         self.positions = self.key_positions[..., self.cached :]
+        self.place: Tensor | None = None
+        self.pads_B: Tensor | None = None
         self._made: dict[str, object] = {}
 
     def once(self, name: str, make: Callable[[], Made]) -> Made:

@@ -125,7 +125,7 @@ def sharpness(patient: Patient) -> Finding:
         many = seen > 3
         shares.append(float((entropy / seen.clamp(min=2).log())[many].median()) if bool(many.any()) else 1.0)
     note = f"largest score {largest:.3g}; entropy of weights {min(shares):.0%} to {max(shares):.0%} of uniform"
-    more = {"value": largest, "threshold": SHARP, "source": "Dehghani et al. 2023: training diverged beyond about 100"}
+    more = {"value": largest, "threshold": SHARP, "source": "convention; that logits grow: Dehghani et al. 2023"}
     if not largest <= SHARP or min(shares) < 0.02:
         repair = "check the scale and the start of queries and keys; a norm on both (qk-norm) or a soft cap holds them"
         where = f"attention {shares.index(min(shares))}"
