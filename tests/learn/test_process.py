@@ -29,7 +29,7 @@ def scratch():
     return "fine"
 def bring(name): return __import__(name).__name__
 def leave(): sys.exit(0)
-def hog(): return [torch.ones(2**20) for _ in range(10**4)]
+def hog(): return [torch.empty(2**26) for _ in range(10**4)]  # never written to: refused as quickly anywhere
 def long(): return [0] * 10**12
 def huge(): return torch.zeros(1).expand(10**9)
 def sparse(): return torch.eye(2).to_sparse()
@@ -84,11 +84,27 @@ def file(tmp_path_factory):
     return path
 
 
+def opened(file):
+    # Torch's compiler, which an optimiser loads, takes seconds on a slow machine.
+    child = Child(Limits(seconds=20.0))
+    child.open(file, ("softmax",))
+    return child
+
+
 @pytest.fixture(scope="module")
-def child(file):
-    with Child() as child:
-        child.open(file, ("softmax",))
-        yield child
+def children(file):
+    """One for all tests that leave it alive."""
+    kept = [opened(file)]
+    yield kept
+    for child in kept:
+        child.close()
+
+
+@pytest.fixture
+def child(children, file):
+    if children[-1].ended:
+        children.append(opened(file))
+    return children[-1]
 
 
 def call(child, name, *args):
