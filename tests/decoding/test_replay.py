@@ -137,6 +137,53 @@ def test_what_is_replayed(monkeypatch):
     assert replay._here.calls == []
 
 
+class Kernels:
+    """As PyTorch's own class: a graph's kernels, and Python around them."""
+
+    def __init__(self, kernels):
+        self.current_callable, self.around = kernels, 0
+
+    def __call__(self, inputs):
+        self.around += 1
+        return self.current_callable(inputs)
+
+
+def emptied(inputs):
+    """What PyTorch's kernels may do to the list they are given."""
+    (x,) = inputs
+    inputs.clear()
+    return (x + 1,)
+
+
+def test_python_around_the_kernels_is_left_out(monkeypatch):
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", lambda graph, inputs, config_patches: graph)
+    monkeypatch.setattr("torch._inductor.output_code.CompiledFxGraph", Kernels)
+    graph, x = Kernels(emptied), torch.zeros(2)
+    cases = [
+        (lambda x: graph([x]), 1),
+        (lambda x: tuple(answer.clone() for answer in graph([x])), 2),  # what comes out is another tensor
+        (lambda x: (graph([x]), graph([x]))[1], 4),
+    ]
+    for made, around in cases:
+        graph.around = 0
+        call = watched(made, [x], {})
+        answer, then = replayed(lambda call=call: call(x)[0])
+        assert torch.equal(then(), answer) and torch.equal(then(), answer)
+        assert (graph.around == 1) == (around == 1), "the first call alone"
+        x += 1
+        torch.testing.assert_close(then(), answer + 1)
+    assert Kernels.__call__.__qualname__ == "Kernels.__call__", "put back"
+
+
+def test_a_pytorch_without_that_class_is_replayed_all_the_same(monkeypatch):
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", lambda graph, inputs, config_patches: graph)
+    monkeypatch.delattr("torch._inductor.output_code.CompiledFxGraph")
+    call, x = watched(lambda x: (x + 1,), [], {}), torch.zeros(2)
+    step = lambda: call(x)[0]  # noqa: E731
+    answer, then = replayed(step)
+    assert then is not step and torch.equal(then(), answer)
+
+
 def test_another_threads_calls_are_not_seen(monkeypatch):
     monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", lambda graph, inputs, config_patches: graph)
     call = watched(lambda x: (x + 1,), [], {})

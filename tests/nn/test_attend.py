@@ -7,8 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from oneblock.nn.attend import Fused, WrittenOut, as_sums, for_each_head, make_attend
+from oneblock.nn.attend import Fused, WrittenOut, make_attend
 from oneblock.nn.context import Mask
+from oneblock.nn.one_query import for_each_head
 
 B, H, G, T, S, K = 2, 6, 3, 5, 7, 11
 Q = torch.tensor([[1, 0], [0, 1], [1, 1]]).double()[None, None]
@@ -119,22 +120,6 @@ def test_against_torch_with_groups():
             torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("added", [None, "window", "bias"])
-def test_one_query_by_sums(added, dtype):
-    q, k, v = (x.detach().to(dtype) for x in drawn())
-    q = q[:, :, :1]
-    bias = torch.randn(H, 1, S, generator=torch.Generator().manual_seed(1)).to(dtype)
-    given = {None: None, "window": window(4, 1, S).allowed, "bias": bias.masked_fill(torch.arange(S) < 2, -torch.inf)}
-    wide = given[added].double() if added == "bias" else given[added]
-    expected = F.scaled_dot_product_attention(
-        q.double(), k.double(), v.double(), attn_mask=wide, scale=0.3, enable_gqa=True
-    )
-    found = as_sums(q, k, v, given[added], 0.3)
-    assert found.shape == expected.shape and found.dtype == dtype
-    torch.testing.assert_close(found, expected.to(dtype))
-
-
 def test_neighbouring_heads_share_a_group():
     q = torch.zeros(1, 6, 1, 2)
     k, v = torch.zeros(1, 3, 1, 2), torch.arange(3.0).view(1, 3, 1, 1).expand(1, 3, 1, 2)
@@ -203,7 +188,7 @@ def test_a_compiled_step_by_sums_is_not_for_dropout(training, monkeypatch):
     """Sums drop nothing: a model that is compiled in training mode, without gradients, must not take them."""
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     taken = []
-    monkeypatch.setattr("oneblock.nn.attend.as_sums", lambda q, *others: taken.append(True) or q)
+    monkeypatch.setattr("oneblock.nn.one_query.attend", lambda q, *others: taken.append(True) or q)
     torch.manual_seed(0)
     q, k, v = torch.zeros(1, 2, 1, 3), torch.zeros(1, 2, 997, 3), torch.ones(1, 2, 997, 3)
     out = Fused(1.0, 0.5).train(training)(q, k, v, ALL, None)

@@ -1,16 +1,13 @@
-"""One row times a matrix: the kernel against float64, the sum where there is none, and what is refused or noticed."""
+"""One row times a matrix: the kernel against float64, the sum where there is none, and what is refused."""
 
 import os
 import shutil
-import subprocess
-import sys
-import textwrap
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from oneblock.nn import native, one_row
+from oneblock.nn import one_row, one_token
 from oneblock.nn.linear import linear
 
 KINDS = [torch.float32, torch.bfloat16, torch.int8]
@@ -21,7 +18,7 @@ needs_kernel = pytest.mark.skipif(
 
 @pytest.fixture
 def kernel():
-    assert one_row.prepare()
+    assert one_token.prepare()
     return torch.ops.oneblock.one_row.default
 
 
@@ -105,7 +102,7 @@ def test_the_linear_map_calls_it(kernel, compiling, bias, monkeypatch):
     torch.testing.assert_close(linear(x, weight, added), right.bfloat16(), rtol=8e-3, atol=1e-5)
     monkeypatch.setattr(torch.ops.oneblock.one_row, "default", lambda x_D, weight_ED: torch.full((13,), 3.0))
     assert (linear(x, weight) == 3).all()
-    monkeypatch.setattr(one_row, "_ready", False)
+    monkeypatch.setattr(one_token, "_ready", False)
     torch.testing.assert_close(linear(x, weight, added), right.bfloat16(), rtol=8e-3, atol=1e-5)
 
 
@@ -114,84 +111,6 @@ def test_pytorchs_own_checks_of_an_operator(kernel):
     for dtype in KINDS:
         given = drawn(7), drawn(11, 7, dtype=dtype)
         torch.library.opcheck(kernel, given, test_utils=("test_schema", "test_faketensor"))
-
-
-def test_the_trial_notices_a_wrong_kernel():
-    def right(x_D, weight_ED):
-        return (x_D * weight_ED.float()).sum(-1)
-
-    def only(kind, wrong):
-        return lambda x_D, weight_ED: (wrong if weight_ED.dtype == kind else right)(x_D, weight_ED)
-
-    assert one_row.error(right) < one_row.TOLERANCE / 10
-    for kind in KINDS:
-        assert one_row.error(only(kind, lambda x_D, w_ED: right(x_D[:-1], w_ED[:, :-1]))) > 10 * one_row.TOLERANCE
-        assert one_row.error(only(kind, lambda x_D, w_ED: right(x_D, w_ED) * 1.01)) > 10 * one_row.TOLERANCE
-        assert one_row.error(only(kind, lambda x_D, w_ED: right(x_D, w_ED) * torch.nan)) == float("inf")
-
-
-def test_the_trial_depends_on_no_default():
-    torch.set_default_dtype(torch.float64)
-    try:
-        assert one_row.error(lambda x_D, weight_ED: weight_ED.float() @ x_D) < one_row.TOLERANCE
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-def run(program, *arguments, **environment):
-    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
-    environment = {"OMP_NUM_THREADS": "1"} | os.environ | environment
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=250)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
-BUILT = """
-    import sys, torch, pathlib
-    from oneblock.nn import one_row
-    from oneblock.nn.linear import linear
-    torch.compiler.is_compiling = lambda: True
-    x, weight = torch.ones(1, 35), torch.ones(2, 35).bfloat16()
-    with torch.no_grad():
-        assert linear(x, weight).tolist() == [[35, 35]]
-    # Neither an import nor a trace has made it.
-    print(hasattr(torch.ops.oneblock, "one_row"))
-    one_row.SOURCE = pathlib.Path(sys.argv[1])
-    print(one_row.prepare())
-    with torch.no_grad():
-        print(linear(x, weight)[0, 0].item())
-"""
-
-
-@needs_kernel
-def test_it_is_made_when_asked_for_and_kept(tmp_path):
-    assert run(BUILT, str(one_row.SOURCE), XDG_CACHE_HOME=str(tmp_path)) == ["False", "True", "35.0"]
-    (built,) = (tmp_path / "oneblock").iterdir()
-    assert built.name.startswith("one_row-")
-
-
-@needs_kernel
-@pytest.mark.parametrize(
-    ("right", "wrong"), [("for (; d < D; ++d)", "for (; d < D - 1; ++d)"), ("<< 16;", "<< 15;"), ('"one_row"', '"two"')]
-)
-def test_a_broken_kernel_is_not_used(tmp_path, right, wrong):
-    text = one_row.SOURCE.read_text()
-    assert right in text
-    source = tmp_path / "one_row.cpp"
-    source.write_text(text.replace(right, wrong))
-    # As it is quicker to build: this is about what it computes.
-    assert run(BUILT, str(source), XDG_CACHE_HOME=str(tmp_path), CXX="g++ -O0") == ["False", "False", "35.0"]
-
-
-def test_without_compiler_or_wish_there_is_none(monkeypatch, tmp_path):
-    monkeypatch.setattr(one_row, "_ready", False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("ONEBLOCK_NO_KERNELS", raising=False)
-    for name, value in (("CXX", str(tmp_path / "missing")), ("ONEBLOCK_NO_KERNELS", "1")):
-        monkeypatch.setenv(name, value)
-        monkeypatch.setattr(one_row, "_tried", False)
-        assert not one_row.prepare()
-    assert native.load(tmp_path / "no.cpp") is None
 
 
 @pytest.mark.slow

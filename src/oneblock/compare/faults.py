@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from oneblock.config.errors import OneblockError
-from oneblock.nn.attend import Fused, WrittenOut, for_each_head
+from oneblock.nn.attend import Fused, WrittenOut
 from oneblock.nn.branch import Branch
 from oneblock.nn.context import Context, Mask
 from oneblock.nn.cross_attention import CrossAttention
+from oneblock.nn.one_query import for_each_head
 
 
 class NoMask(WrittenOut):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from oneblock.decoding.replay import hooked, watched
-from oneblock.nn import one_row
+from oneblock.nn import one_token
 
 Step = Callable[..., Tensor]
 
@@ -28,8 +28,9 @@ def compiled(step: Step, model: Any, *shape: int) -> Step:
     """
     device = next(model.parameters()).device.type
     # Before anything is traced: a trace must not build it. It is part of the key, as another trace comes of it.
-    native = device == "cpu" and one_row.prepare()
-    return _compiled(step, device, native, None if hooked(model) else (structure(model), shape))
+    native = device == "cpu" and one_token.prepare()
+    alone = device == "cpu" and shape[:1] == (1,)
+    return _compiled(step, device, native, alone, None if hooked(model) else (structure(model), shape))
 
 
 def structure(model: Any) -> Hashable:
@@ -40,9 +41,12 @@ def structure(model: Any) -> Hashable:
 
 
 @functools.lru_cache(maxsize=MOST)
-def _compiled(step: Step, device: str, native: bool, key: Hashable) -> Step:
+def _compiled(step: Step, device: str, native: bool, alone: bool, key: Hashable) -> Step:
     # On a CPU the kernels are called from C++ too: Python's calls would take longer than they.
     options: dict[str, Any] = {"cpp_wrapper": device == "cpu"}
+    if alone and native:
+        # Beside the products of one row there is nothing that is worth waking another thread for.
+        options["cpp.threads"] = 1
     if key is not None:
         options["guard_filter_fn"] = _without_the_model
     backend = watched if device == "cpu" else "inductor"

@@ -7,8 +7,9 @@ they lay then; `Ground` tells whether they are still the model's.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from operator import getitem, is_
 from typing import Any
 
@@ -18,10 +19,13 @@ from torch.nn.modules import module as torch_module
 from torch.utils.hooks import RemovableHandle
 
 Again = Callable[[], Tensor]
-Call = tuple[Callable[..., Any], tuple[Any, ...], Any]
+Call = tuple[Callable[[], Any], Sequence[Any], Any]
+"""How to call a compiled graph again, and what went in and came out of it."""
 
 _here = threading.local()
 """`calls`: those of compiled graphs in this thread, while `replayed` looks on."""
+_lock = threading.Lock()
+"""Held while PyTorch's class is another's, for one call."""
 
 
 class Ground:
@@ -76,12 +80,54 @@ def watched(graph: Any, inputs: Sequence[Tensor], options: dict[str, Any]) -> Ca
     made: Any = compile_fx(graph, list(inputs), config_patches=options)
 
     def call(*given: Any) -> Any:
-        answers = made(*given)
-        for calls in getattr(_here, "calls", ()):
-            calls.append((made, given, answers))
-        return answers
+        looking = getattr(_here, "calls", ())
+        if not looking:
+            return made(*given)
+        noted = _innermost(made, given)
+        for calls in looking:
+            calls.append(noted)
+        return noted[2]
 
     return call
+
+
+def _innermost(made: Callable[..., Any], given: tuple[Any, ...]) -> Call:
+    """A call of what PyTorch made; where that is one call of kernels with Python around it, the call of the kernels."""
+    inside: list[Call] = []
+    with _looking_inside(inside):
+        answers = made(*given)
+    if len(inside) == 1:
+        again, inputs, outputs = inside[0]
+        if len(outputs) == len(answers) and all(map(is_, outputs, answers)):
+            return again, inputs, outputs
+    return (lambda: made(*given)), given, answers
+
+
+@contextlib.contextmanager
+def _looking_inside(calls: list[Call]) -> Iterator[None]:
+    """Notes calls of compiled kernels in this thread. Nothing is noted where this PyTorch has no such class."""
+    try:
+        from torch._inductor.output_code import CompiledFxGraph
+    except ImportError:
+        yield
+        return
+    here = threading.get_ident()
+
+    def noting(graph: Any, inputs: Any) -> Any:
+        # The list is the callee's to empty.
+        kept, kernels = list(inputs), graph.current_callable
+        answers = real(graph, inputs)
+        if threading.get_ident() == here:
+            calls.append(((lambda: kernels(list(kept))), kept, answers))
+        return answers
+
+    with _lock:
+        real = CompiledFxGraph.__call__
+        CompiledFxGraph.__call__ = noting  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            CompiledFxGraph.__call__ = real  # type: ignore[method-assign]
 
 
 def replayed(step: Again) -> tuple[Tensor, Again]:
@@ -97,13 +143,13 @@ def replayed(step: Again) -> tuple[Tensor, Again]:
         _here.calls = _here.calls[:-1]
     if len(calls) != 1:
         return answer, step
-    made, given, answers = calls[0]
+    again, given, answers = calls[0]
     if answers[0] is not answer or not all(isinstance(one, Tensor) for one in (*given, *answers)):
         return answer, step
     # A table that was moved to where it was already is given back: the same once more.
     places = {one.data_ptr() for one in given}
     same = all(one.data_ptr() in places for one in answers[1:])
-    return answer, (lambda: made(*given)[0]) if same else step
+    return answer, (lambda: again()[0]) if same else step
 
 
 def record(step: Again) -> Again:

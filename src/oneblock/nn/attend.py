@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneblock.nn import one_query
 from oneblock.nn.causal import causal_attention
 from oneblock.nn.context import Mask
 from oneblock.nn.dropout import make_dropout
+from oneblock.nn.one_query import for_each_head
 
 
 class Softmax(nn.Module):
@@ -66,8 +68,8 @@ class Fused(nn.Module):
             added = bias.to(q_BHTK.dtype)
             if allowed is not None:
                 added = added.masked_fill(~allowed, -torch.inf)
-        if torch.compiler.is_compiling() and _one_query(q_BHTK) and not dropped:
-            return as_sums(q_BHTK, k_BGSK, v_BGSK, added, self.scale)
+        if one_query.single(q_BHTK) and not dropped:
+            return one_query.attend(q_BHTK, k_BGSK, v_BGSK, added, self.scale)
         return F.scaled_dot_product_attention(
             q_BHTK,
             k_BGSK,
@@ -78,31 +80,6 @@ class Fused(nn.Module):
             scale=self.scale,
             enable_gqa=q_BHTK.shape[1] != k_BGSK.shape[1],
         )
-
-
-def as_sums(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, added: Tensor | None, scale: float) -> Tensor:
-    """The same for one query, T = 1, its products written as sums: compiled, one pass over keys and values.
-
-    added: what is added to the scores, or, boolean, where they stand; broadcastable to B × H × 1 × S.
-    """
-    wide = torch.promote_types(q_BHTK.dtype, torch.float32)
-    k_BHSK, v_BHSK = for_each_head(k_BGSK, q_BHTK), for_each_head(v_BGSK, q_BHTK)
-    scores_BHTS = (q_BHTK.to(wide) * k_BHSK.to(wide)).sum(-1).unsqueeze(2) * scale
-    if added is not None:
-        hidden = added.dtype == torch.bool
-        scores_BHTS = scores_BHTS.masked_fill(~added, -torch.inf) if hidden else scores_BHTS + added.to(wide)
-    weights_BHTS = scores_BHTS.softmax(-1)
-    return (weights_BHTS.transpose(2, 3) * v_BHSK.to(wide)).sum(2, keepdim=True).to(v_BHSK.dtype)
-
-
-def for_each_head(x_BGSK: Tensor, q_BHTK: Tensor) -> Tensor:
-    """Keys or values as the query heads read them, B × H × S × K: those of group ⌊i·G/H⌋ for head i."""
-    repeats = q_BHTK.shape[1] // x_BGSK.shape[1]
-    return x_BGSK.repeat_interleave(repeats, dim=1) if repeats > 1 else x_BGSK
-
-
-def _one_query(q_BHTK: Tensor) -> bool:
-    return q_BHTK.device.type == "cpu" and q_BHTK.shape[0] == q_BHTK.shape[2] == 1 and not torch.is_grad_enabled()
 
 
 def make_attend(*, scale: float, soft_cap: float | None, dropout: float, fused: bool) -> nn.Module:

@@ -2,7 +2,7 @@
 
 Where there is no compiler, no bfloat16 dot product (for `causal.cpp`) or anything else is amiss, there is no library,
 and PyTorch's own kernels are used. ONEBLOCK_NO_KERNELS=1 asks for that. Each process first tries a library on a small
-problem (`trial.py`, `one_row.error`): what it calls is PyTorch's own, and another PyTorch may have changed it.
+problem (`trial.py`, `one_token.py`): what it calls is PyTorch's own, and another PyTorch may have changed it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def _built(compiler: str, source: Path = SOURCE) -> Path:
     """The shared library for this source, compiler, PyTorch and processor; made if it is not there yet."""
     root = Path(torch.__file__).parent
     abi = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"
-    made_of = "\n".join([source.read_text(), compiler, torch.__version__, *FLAGS, _processor()])
+    texts = [path.read_text() for path in (source, *sorted(source.parent.glob("*.h")))]
+    made_of = "\n".join([*texts, compiler, torch.__version__, *FLAGS, _processor()])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "oneblock"
     built = cache / f"{source.stem}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
     if _whole(built):
