@@ -64,6 +64,19 @@ def test_share_of_the_bandwidth():
     assert result["share"] == pytest.approx(10 * 3e6 / 9e8)
 
 
+def test_the_share_of_each_round_is_of_its_own_limit():
+    result = summarise(measured("generate"), 3)
+    limits, rates = measured("generate").bandwidths, measured("generate").entries[1].rates
+    right = [rate / 3 * 3e6 / limit for rate, limit in zip(rates, limits, strict=True)]
+    assert result["share_each_round"] == pytest.approx(right) and len(set(right)) > 1
+    out = io.StringIO()
+    show(result, out)
+    assert f"of each round's own: {sorted(right)[1]:.1%} ({min(right):.1%} – {max(right):.1%})" in out.getvalue()
+    short = measured("generate")
+    short.bandwidths.pop()
+    assert summarise(short, 3)["share_each_round"] == []
+
+
 def test_weights_of_8_bits_have_a_share_and_are_not_our_best():
     less = entry("oneblock", "int8", [90, 90, 90])
     less.arm, less.facts["bytes_per_step"] = replace(less.arm, precision="int8"), 2e6

@@ -30,9 +30,10 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
     """The result: `oneblock bench --json`. Rates in tokens/s, `peak` in FLOP/s, `bandwidth` in bytes/s.
 
     share: tokens/s · FLOPs per token, of the peak (`train`); bytes/s that must be read, of the bandwidth
-    (`generate`): of our fastest arm, and of each. peak and bandwidth are the best of all rounds. ratio_default,
-    ratio_best: our fastest arm against the rival as it comes, and at its best; a number, a dict by rival for several,
-    None for none. Weights of 8 bits are another model, and never our fastest arm.
+    (`generate`): of our fastest arm, and of each. peak and bandwidth are the best of all rounds; share_each_round: of
+    our fastest arm, of what was measured in the same round. ratio_default, ratio_best: our fastest arm against the
+    rival as it comes, and at its best; a number, a dict by rival for several, None for none. Weights of 8 bits are
+    another model, and never our fastest arm.
     """
     best = fastest([entry for entry in measured.of(OURS) if entry.arm.precision != "int8"])
     peak, bandwidth = max(measured.peaks, default=0.0), max(measured.bandwidths, default=0.0)
@@ -51,6 +52,7 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
         "bandwidth_median": median(measured.bandwidths) if measured.bandwidths else None,
         "precision": measured.where["precision"],
         "share": _share(job, best, limit) if best else None,
+        "share_each_round": _each_share(measured, best) if best else [],
         "share_of": "bandwidth" if job.kind == GENERATE else "peak",
         "flops_per_token": flops_per_token(job.config),
         "batch": job.batch,
@@ -75,6 +77,15 @@ def _share(job: Job, entry: Entry, limit: float) -> float | None:
     if job.kind == GENERATE:
         return rate / job.batch * float(entry.facts["bytes_per_step"]) / limit
     return rate * float(entry.facts["flops_per_token"]) / limit
+
+
+def _each_share(measured: Measured, entry: Entry) -> list[float]:
+    """The share of what was measured in the same round: a machine that others share is another one in each."""
+    limits = measured.bandwidths if measured.job.kind == GENERATE else measured.peaks
+    if len(limits) != len(entry.rates) or not all(limits):
+        return []
+    unit = _share(measured.job, entry, 1.0) or 0.0
+    return [rate / median(entry.rates) * unit / limit for rate, limit in zip(entry.rates, limits, strict=True)]
 
 
 def _rival(measured: Measured, rival: str, best: Entry | None) -> dict[str, Any]:

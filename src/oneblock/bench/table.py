@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -49,7 +50,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
             limit = f"measured memory bandwidth of {result['bandwidth'] / 1e9:.3g} GB/s"
         lines.append(
             f"oneblock, {result['best_arm']}: {result['tokens_per_second']:,.0f} tokens/s, "
-            f"{result['share']:.1%} of the {limit}"
+            f"{result['share']:.1%} of the {limit}{_within(result['share_each_round'])}"
         )
     flops = [f"oneblock {result['flops_per_token'] / 1e6:.2f}"]
     for rival in result["against"]:
@@ -66,6 +67,12 @@ def _lines(result: dict[str, Any]) -> list[str]:
     where = machine.get("accelerator") or f"{machine['processor']}, {result['threads']} threads"
     lines.append(f"machine: {where}, torch {machine['torch']}")
     return lines
+
+
+def _within(shares: list[float]) -> str:
+    if len(shares) < 2:
+        return ""
+    return f"; of each round's own: {median(shares):.1%} ({min(shares):.1%} – {max(shares):.1%})"
 
 
 def _how(result: dict[str, Any]) -> str:
