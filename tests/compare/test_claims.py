@@ -59,6 +59,8 @@ def test_a_result_is_taken_over_without_the_places_of_its_machine(make_claims, t
     (folder / "asked.json").write_text(json.dumps(asked))
     (kept,) = make_claims.take(tmp_path / "secret")
     assert kept.name == "mask-quick.json" and "secret" not in kept.read_text()
+    (folder / "asked.json").write_text(json.dumps(asked | {"budget": "smoke"}))
+    assert make_claims.take(tmp_path / "secret") == [], "of the smallest budget the verdicts mean nothing"
     page = make_claims.made()
     command = "oneblock compare mask --budget quick --seeds 3 --set recipe.steps=20"
     assert f"`{command}` | 3 | inside the noise | a \\| b |" in page

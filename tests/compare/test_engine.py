@@ -19,6 +19,7 @@ from oneblock.compare.experiment import BUDGETS, INSIDE, Lower
 from oneblock.compare.experiments import EXPERIMENTS
 from oneblock.compare.plan import plan, with_rate
 from oneblock.compare.store import Store
+from oneblock.config.override import override
 from oneblock.config.serial import to_dict
 from oneblock.data.batches import sample_batch
 
@@ -122,6 +123,18 @@ def test_cells_of_before_keep_their_keys():
         "asked": ["layers", "spikes"],
     }
     assert cell.key == hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def test_cells_with_experts_keep_theirs_though_routers_have_a_precision_now():
+    config = plan(EXPERIMENTS["experts"], BUDGETS["quick"], settings=["recipe.data=pattern"]).variants[0].config
+    cell = Cell(config=config, seed=3, data_sha256="d", asked=("experts",))
+    plain = to_dict(replace(config, name="", recipe=replace(config.recipe, seed=3)))
+    assert plain["model"]["blocks"][0]["feed_forward"].pop("router_precision") == "float32"
+    content = {"config": plain, "data": "d", "far": False, "trains": True, "device": "cpu", "version": 1}
+    content["asked"] = ["experts"]
+    assert cell.key == hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    narrow = override(config, "block.feed_forward.router_precision=bfloat16")
+    assert replace(cell, config=narrow).key != cell.key
 
 
 def test_another_version_of_the_measures_is_run_again(experiment, tiny, monkeypatch):

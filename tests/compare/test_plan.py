@@ -34,7 +34,8 @@ def test_every_experiment_is_whole_and_can_be_planned_at_every_budget(name):
         assert named <= set(found.variants) and comparison.measure in MEASURES
     assert set(found.measures) <= set(MEASURES) and set(found.asked) <= set(PROBES)
     for figure in found.figures:
-        assert figure.curves and set(figure.curves) <= set(CURVES)
+        drawn = set(figure.curves) <= set(CURVES) if figure.curves else {figure.x, figure.y} <= set(found.wanted)
+        assert drawn, figure
     for verdict in VERDICTS:
         words = found.says.of(verdict)
         assert {field for _, field, _, _ in string.Formatter().parse(words) if field} <= set(FIELDS)
@@ -68,6 +69,24 @@ def test_what_is_planned_is_what_is_built(experiment, tiny, text):
         assert variant.config.model.vocab_size == symbols and made.nothing_learned == pytest.approx(math.log(symbols))
         assert sum(p.numel() for p in build(variant.config).parameters()) == variant.parameters
     assert made.variants[1].solved.startswith("hidden=")
+
+
+def test_a_budget_can_give_one_variant_settings_of_its_own(experiment, tiny):
+    found = experiment({"deep": ("num_layers=2",), "shallow": ("num_layers=1",)})
+    usual = plan(found, tiny)
+    larger = plan(found, replace(tiny, own={"deep": ("num_layers=5",)}))
+    assert [[v.config.model.num_layers for v in made.variants] for made in (usual, larger)] == [[2, 1], [5, 1]]
+    assert larger.variants[0].settings == ("num_layers=2", "num_layers=5")
+    assert plan(EXPERIMENTS["depth"], EXPERIMENTS["depth"].budgets["full"]).variants[0].config.model.num_layers == 48
+
+
+def test_the_smallest_budget_is_quick_with_less_of_everything():
+    for found in EXPERIMENTS.values():
+        small, quick = found.budget("smoke"), found.budget("quick")
+        assert small.seeds == 2 and small.rates == (1.0,) and quick is found.budgets["quick"]
+        assert small.settings[: len(quick.settings)] == quick.settings and "recipe.steps=4" in small.settings
+    assert set(budget_of_files("smoke").settings) >= {"recipe.steps=4", "recipe.batch_size=4"}
+    assert all(word.startswith("recipe.") for word in budget_of_files("smoke").settings)
 
 
 def test_flops_can_be_held_equal_and_the_width_be_solved_for(experiment, tiny):

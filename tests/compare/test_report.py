@@ -8,12 +8,15 @@ from html.parser import HTMLParser
 
 import pytest
 
+from oneblock.compare.catalogue import NATS
 from oneblock.compare.engine import compare
-from oneblock.compare.experiment import Alike, Lower
+from oneblock.compare.experiment import Above, Alike, Below, Lower
+from oneblock.compare.markdown import as_markdown
 from oneblock.compare.plan import plan
 from oneblock.compare.power import outlooks
 from oneblock.compare.report import page
 from oneblock.compare.store import Store
+from oneblock.compare.tables import about, claimed, results
 from oneblock.compare.words import as_json, as_text, number, sentence
 from oneblock.runs.jsonform import to_words
 
@@ -60,6 +63,7 @@ def test_the_page_is_whole_and_loads_nothing(outcome):
     assert not reader.open and not reader.loads and "script" not in reader.tags and "b" not in reader.tags
     for expected in (
         outcome.verdict,
+        outcome.verdict.capitalize() + ".",
         sentence(outcome),
         "A claim.",
         "oneblock compare made-here --seeds 2",
@@ -70,7 +74,9 @@ def test_the_page_is_whole_and_loads_nothing(outcome):
         "diverged",
     ):
         assert expected in text, expected
-    assert text.count("Training loss, nats per token") == 2 * 2, "two charts, each with its name in the drawing too"
+    assert text.count("Training loss, nats per token, by step") == 2 * 2, (
+        "two charts, each with its name in the drawing too"
+    )
 
 
 def test_every_drawing_is_well_formed(outcome):
@@ -80,10 +86,56 @@ def test_every_drawing_is_well_formed(outcome):
     whole = html[html.index("<body") : html.index("</body>") + len("</body>")]
     body = ET.fromstring(whole)
     circles = list(body.iter("circle"))
+    text = " ".join(body.itertext())
+    assert text.index(sentence(outcome)) < text.index("A claim.") < text.index("What was compared")
     assert len(circles) == len(outcome.findings)
     for circle, finding in zip(circles, outcome.findings, strict=True):
         side = float(circle.get("cx")) - 300
         assert side == pytest.approx(0, abs=0.05) or (side > 0) == (finding.difference > 0)
+
+
+def test_the_text_says_what_the_page_says_and_nothing_in_it_becomes_markup(outcome):
+    rule = (Lower(a="pre", b="post", expects=1e-6), Lower(a="pre", b="out"))
+    told = replace(outcome, outlooks=tuple(outlooks(rule, outcome.values, "pre", 5)))
+    words = as_markdown(told, "oneblock compare made-here --seeds 2")
+    assert words.startswith("# T1 made-here\n\n**" + outcome.verdict.capitalize() + ".** ")
+    plain = words.replace("\\", "")
+    for expected in (sentence(outcome), "Claim: A claim.", "oneblock compare made-here --seeds 2", "SHA-256", "a test"):
+        assert expected in plain, expected
+    assert words.index("A claim.") < words.index("## What was compared") < words.index("## Results")
+    assert "\\<b\\>wild" in words and "<b>" not in words.replace("\\<", "")
+    heads = ("### Training loss", "## Variants", "## What the seeds can tell", "## How it was run")
+    assert sorted(heads, key=words.index) == list(heads)
+    tables = [block.splitlines() for block in words.split("\n\n") if block.startswith("| ")]
+    assert len(tables) == 5
+    for head, rule, *lines in tables:
+        # Escaped bars are no edges of a cell.
+        edges = {line.replace("\\|", "").count("|") for line in (head, rule, *lines)}
+        assert len(edges) == 1 and lines
+    assert len(tables[0]) - 2 == len(outcome.findings) and len(tables[3]) - 2 == len(outcome.plan.variants)
+    assert "What the seeds can tell" not in as_markdown(outcome, "x")
+
+
+def test_a_mean_has_as_many_decimals_as_its_spread_has_use_for():
+    assert [about(values) for values in ([2.0, 2.1], [0.0, 0.0], [1.0, math.nan])] == ["2.050 ± 0.071", "0", "–"]
+    assert about([-3.0, -3.4]) == "−3.20 ± 0.28" and about([2e7, 4e7]) == "3e+07 ± 1.4e+07"
+
+
+def test_many_variants_stand_below_one_another(outcome):
+    few = results(outcome)
+    assert few.names == ["measure", *outcome.plan.labels] and len(few.lines) == len(outcome.plan.experiment.wanted)
+    seven = replace(outcome.plan, variants=(*outcome.plan.variants, *outcome.plan.variants[:2]))
+    many = results(replace(outcome, plan=seven))
+    assert many.names[1] == "loss on the whole validation split, nats per token"
+    assert [line[0] for line in many.lines] == list(seven.labels) and many.lines[0][1] == few.lines[0][1]
+
+
+def test_a_bound_on_a_logarithm_says_of_what():
+    assert claimed(Above(a="x", bound=math.log(2), measure="cache_gain")).startswith("x above 0.6931 (×2): ln of")
+    assert claimed(Below(a="x", bound=-10, measure="cache_error")).startswith("x below −10: log10 of")
+    assert (
+        claimed(Alike(a="x", b="y", within=0.05)) == "x and y within 0.05: loss on the whole validation split, " + NATS
+    )
 
 
 def test_the_object_has_what_the_contract_names(outcome):
@@ -117,7 +169,7 @@ def test_what_the_seeds_can_tell_is_on_the_page_in_the_object_and_in_the_termina
     reader.feed(page(told, "x"))
     text = " ".join(reader.text)
     assert not reader.open and "What the seeds can tell" in text and "more than 1000" in text and "no size" in text
-    assert "Said before the runs, of 5 seeds, from the spread of 2 known, which tells it roughly." in text
+    assert "Said before the runs, of 5 seeds, from the spread of 2 known, which tells it roughly:" in text
     assert "What the seeds can tell" not in page(outcome, "x")
     power = as_json(told, "r", "c")["power"]
     assert [entry["too_few"] for entry in power] == [True, False, False]

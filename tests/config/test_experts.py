@@ -123,6 +123,16 @@ def test_by_name_and_by_path():
     assert experts == TopK(k=3, expert=Gated(activation="gelu", hidden=96)) and experts.hidden_width(256) == 96
 
 
+def test_a_router_is_in_float32_unless_it_is_said_otherwise():
+    data = to_dict(model(Switch()))
+    assert data["blocks"][0]["feed_forward"].pop("router_precision") == "float32"
+    assert from_dict(Decoder, data) == model(Switch()), "as configurations were written before there was a choice"
+    config = override(preset("switch-nano"), "blocks.1.feed_forward.router_precision=bfloat16")
+    assert config.model.blocks[1].feed_forward.router_precision == "bfloat16"
+    with pytest.raises(ConfigError, match="router_precision=float16 is not one of the choices"):
+        TopK(router_precision="float16")
+
+
 def test_places_are_those_of_the_papers():
     """Switch C = ⌊factor · S / E⌋, GShard C = 2·S / E."""
     assert Switch(num_experts=8).places(1.25, 256) == 40 and Switch(num_experts=8).places(1.0, 15) == 1

@@ -26,7 +26,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `oneblock compare`."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="an experiment by name or row (--list)")
     parser.add_argument("--list", action="store_true", help="the experiments and their claims")
-    parser.add_argument("--budget", choices=("quick", "standard", "full"), help="how much is run (quick)")
+    parser.add_argument("--budget", choices=("smoke", "quick", "standard", "full"), help="how much (quick)")
     parser.add_argument("--seeds", type=at_least(2), metavar="K", help="runs of each variant (the budget's)")
     parser.add_argument("--seed", type=at_least(0), metavar="N", help="the first of them (0)")
     parser.add_argument(
@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     plan = make_plan(args)
     from oneblock.compare.engine import compare
     from oneblock.compare.hands import here
+    from oneblock.compare.markdown import as_markdown
     from oneblock.compare.report import page
     from oneblock.compare.store import Store
     from oneblock.compare.words import as_json, as_text
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     command = shlex.join(["oneblock", *sys.argv[1:]])
     result = as_json(outcome, str(folder / "report.html"), command)
     replace(folder / "report.html", page(outcome, command).encode())
+    replace(folder / "report.md", as_markdown(outcome, command).encode())
     replace(folder / "results.json", json.dumps(to_words(result), ensure_ascii=False, indent=1).encode())
     print(as_text(outcome), file=sys.stderr if args.json else sys.stdout)
     say(f"report: {folder / 'report.html'}")
@@ -108,7 +110,6 @@ def _hands(args: argparse.Namespace) -> AbstractContextManager[Hands] | None:
 def make_plan(args: argparse.Namespace) -> Plan:
     """What the arguments ask for, checked before anything is run. Loads no torch."""
     from oneblock.compare import own
-    from oneblock.compare.experiment import BUDGETS
     from oneblock.compare.experiments import experiment
     from oneblock.compare.plan import plan
 
@@ -122,10 +123,10 @@ def make_plan(args: argparse.Namespace) -> Plan:
         budget = own.budget_of_files(budget_name)
     elif args.vary:
         found = own.vary(args.vary, args.base or "nano", args.equal or "tokens")
-        budget = BUDGETS[budget_name]
+        budget = found.budget(budget_name)
     else:
         found = experiment(args.name)
-        budget = found.budgets[budget_name]
+        budget = found.budget(budget_name)
         if args.equal:
             # A comparison of another kind, under a name of its own.
             found = own.at_equal_time(found)

@@ -10,21 +10,26 @@ class Measure:
     """Something a cell gives for each run. `loss`: a run that diverged counts as having learned nothing.
 
     by: the file in `measures/` that gives it, run only where an experiment asks; "" is measured in any case.
+    less: two measures of which it is the first less the second, made of what is kept of a run
     """
 
     unit: str
     words: str
     loss: bool = False
     by: str = ""
+    less: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Numbers over something, for each run: `x` in a word or two, and what the numbers are."""
+    """Numbers over something, for each run: `x` in a word or two, and what the numbers are.
+
+    by: the probe that gives them; "" is made of what every cell has
+    """
 
     x: str
     words: str
-    by: str
+    by: str = ""
     log: bool = False
 
 
@@ -36,11 +41,35 @@ MEASURES = {
     "far_loss": Measure(
         unit=NATS, words="loss of the last tokens of texts four times the trained length", loss=True, by="far"
     ),
-    "stretch": Measure(unit=NATS, words="that, less the loss of the same tokens within the trained length", by="far"),
+    "near_loss": Measure(
+        unit=NATS,
+        words="loss of those same tokens inside the trained length",
+        loss=True,
+        by="far",
+        less=("far_loss", "stretch"),
+    ),
+    "stretch": Measure(
+        unit=NATS, words="loss far beyond the trained length, less that of the same tokens inside it", by="far"
+    ),
     "naive_stretch": Measure(
         unit=NATS,
         words="mean loss in windows four times the trained length, less that in windows of it: early tokens decide too",
         by="reach",
+    ),
+    "naive_change": Measure(
+        unit=NATS,
+        words="loss in texts four times the trained length, less that of the same tokens in such windows side by side",
+        by="sliding",
+    ),
+    "fixed_change": Measure(
+        unit=NATS,
+        words="loss in such texts, less that of the same tokens in windows that slide: each has 7/8 of one before it",
+        by="sliding",
+    ),
+    "early_cost": Measure(
+        unit=NATS,
+        words="loss in windows side by side, less that in windows that slide: what standing early costs a token",
+        by="sliding",
     ),
     "grad_norm": Measure(unit="", words="largest gradient norm after the first tenth of the steps"),
     "growth": Measure(unit="ln", words="ln of how much larger the stream leaves the blocks than it enters them"),
@@ -52,6 +81,15 @@ MEASURES = {
         by="layers",
     ),
     "peak": Measure(unit="log10", words="log10 of the largest number in the stream; float16 ends at 4.8", by="layers"),
+    "start_spread": Measure(
+        unit="ln", words="ln of the largest gradient on the stream over its smallest, before training", by="start"
+    ),
+    "bf16_loss": Measure(
+        unit="log10",
+        words="log10 of what bfloat16 would round off the stream, as a share of what a block adds, at the worst layer",
+        by="rounding",
+    ),
+    "fp16_over": Measure(unit="share", words="runs whose stream passes 65504, float16's largest number", by="rounding"),
     "spikes": Measure(
         unit="per 1000 steps", words="gradients of more than four times the median of the 50 steps before", by="spikes"
     ),
@@ -83,7 +121,11 @@ MEASURES = {
     "uncached_growth": Measure(
         unit="ln", words="ln of how much longer a token takes at the full length than at an eighth of it", by="latency"
     ),
-    "cached_growth": Measure(unit="ln", words="the same with a cache", by="latency"),
+    "cached_growth": Measure(
+        unit="ln",
+        words="ln of how much longer a token with a cache takes at the full length than at an eighth of it",
+        by="latency",
+    ),
     "cache_gain": Measure(
         unit="ln", words="ln of how much longer a token takes without a cache, at the full length", by="latency"
     ),
@@ -94,6 +136,30 @@ MEASURES = {
     ),
     "imbalance": Measure(unit="×", words="the fullest expert's share of the tokens, times their number", by="experts"),
     "dropped": Measure(unit="share", words="choices that found no place in training", by="experts"),
+    "moved": Measure(
+        unit="share", words="tokens that bfloat16 would send to another expert than float32", by="precision"
+    ),
+    "norm_gain": Measure(
+        unit="ln", words="ln of how much longer LayerNorm takes alone, forward and backward, by its kernel", by="norms"
+    ),
+    "written_norm_gain": Measure(
+        unit="ln", words="ln of how much longer LayerNorm takes, both norms written out by operations", by="norms"
+    ),
+    "norm_step_gain": Measure(
+        unit="ln", words="ln of how much longer a step of training takes with LayerNorm", by="norms"
+    ),
+    "projection_gain": Measure(
+        unit="ln", words="ln of how much longer three projections take than a fused one, forward", by="projections"
+    ),
+    "projection_training_gain": Measure(
+        unit="ln", words="ln of how much longer three projections take, forward and backward", by="projections"
+    ),
+    "projection_token_gain": Measure(
+        unit="ln", words="ln of how much longer three projections take for a single token", by="projections"
+    ),
+    "projection_step_gain": Measure(
+        unit="ln", words="ln of how much longer a step of training takes with three projections", by="projections"
+    ),
     "cache_bytes": Measure(unit="bytes per token", words="keys and values kept for a token, 16 bit"),
     "step_seconds": Measure(unit="s", words="median seconds of a step, on a machine that may have been busy"),
 }
@@ -104,6 +170,13 @@ CURVES = {
     ),
     "gradient norm by step": Curve(x="step", words="norm of the gradient before clipping", by="spikes", log=True),
     "stream by layer": Curve(x="layer", words="root mean square of the stream", by="layers", log=True),
+    "stream at the start by layer": Curve(x="layer", words="root mean square of the stream", by="start", log=True),
+    "gradient at the start by layer": Curve(
+        x="layer", words="norm of the loss's gradient on the stream", by="start", log=True
+    ),
+    "rounding by layer": Curve(
+        x="layer", words="bfloat16's rounding over what the block adds", by="rounding", log=True
+    ),
     "probe by layer": Curve(x="layer", words="share of input tokens that a linear probe tells", by="probe"),
     "score variance by layer": Curve(x="layer", words="variance of the attention scores", by="attention", log=True),
     "slope by layer": Curve(x="layer", words="slope of the softmax, a share of that of even weights", by="attention"),
@@ -111,4 +184,7 @@ CURVES = {
     "cached latency": Curve(x="length", words="ms for a token, with a cache", by="latency", log=True),
     "uncached latency": Curve(x="length", words="ms for a token, all computed anew", by="latency", log=True),
     "tokens by expert": Curve(x="expert, fullest first", words="share of the tokens, times the experts", by="experts"),
+    "norm by width": Curve(x="width", words="µs forward and backward, of all tokens of a batch", by="norms", log=True),
+    "loss by second": Curve(x="second of training at the quickest seed's pace", words="training loss, nats per token"),
+    "loss by FLOPs": Curve(x="10⁹ FLOPs of training", words="training loss, nats per token"),
 }

@@ -7,6 +7,7 @@ import json
 import math
 import statistics
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ import torch
 
 from oneblock.compare import reversal, sequences
 from oneblock.compare.faults import plant
-from oneblock.compare.measures import PROBES, flow
-from oneblock.compare.measures.subject import Points, Subject
+from oneblock.compare.measures import AT_START, PROBES, flow
+from oneblock.compare.measures.subject import Found, Points, Subject
 from oneblock.config.config import Config
 from oneblock.config.decoder import Decoder
 from oneblock.config.serial import to_dict
@@ -29,6 +30,8 @@ from oneblock.train.session import Session, start
 VERSION = 1
 """Of the measures: a higher one makes every cell be run again."""
 MOST_POINTS = 120
+LATER = {"router_precision": "float32"}
+"""Options that came when cells had been run, and what they are where all is as before: no part of a key then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,7 @@ class Cell:
     def key(self) -> str:
         """The SHA-256 of its content; a name says nothing, so two experiments share what is the same."""
         content = {
-            "config": to_dict(self._seeded) | {"name": ""},
+            "config": _as_before(to_dict(self._seeded)) | {"name": ""},
             "data": self.data_sha256,
             "far": "far" in self.asked,
             "trains": self.trains,
@@ -77,20 +80,12 @@ class Cell:
             model = build(self._seeded, seed=self.seed)
             plant(model, self.fault)
             subject = Subject(model=model.to(self.device), config=self.config, tokens=self._random(), seed=self.seed)
-            return {"diverged": False, "curve": [], **self._probed(subject)}
+            found = _probed(subject, flow.measure, *(PROBES[name] for name in self.asked))
+            return {"diverged": False, "curve": [], **found}
         if task := reversal.named(self.config.recipe.data):
             return sequences.train(self._seeded, task, fault=self.fault, device=self.device)
         with tempfile.TemporaryDirectory(prefix="oneblock-compare-") as folder:
             return self._trained(Path(folder) / "run")
-
-    def _probed(self, subject: Subject) -> dict[str, Any]:
-        measures: dict[str, float] = {}
-        curves: dict[str, Points] = {}
-        for probe in (flow.measure, *(PROBES[name] for name in self.asked)):
-            found = probe(subject)
-            measures |= found.measures
-            curves |= found.curves
-        return {"measures": measures, "curves": curves}
 
     def _random(self) -> Any:
         model = self.config.model
@@ -114,6 +109,9 @@ class Cell:
 
         session = Session(*start(config, folder), device=self.device, listen=hear, stop=lambda: lost)
         plant(session.model, self.fault)
+        validation = session.task.corpus.validation  # type: ignore[attr-defined]
+        subject = Subject(model=session.model, config=session.config, tokens=validation, seed=self.seed)
+        begun = _probed(subject, *(PROBES[name] for name in self.asked if name in AT_START))
         session.loop.sample = None
         session.loop.go()
         session.loop.log.close()
@@ -130,17 +128,35 @@ class Cell:
             "step_seconds": statistics.median(session.loop.steps_timed),
         }
         diverged = lost or not math.isfinite(measures["val_loss"])
-        validation = session.task.corpus.validation  # type: ignore[attr-defined]
-        norms = [event["grad_norm"] for event in taken]
-        subject = Subject(model=session.model, config=session.config, tokens=validation, seed=self.seed, norms=norms)
-        probed = self._probed(subject)
+        subject = replace(subject, norms=[event["grad_norm"] for event in taken])
+        ended = _probed(subject, flow.measure, *(PROBES[name] for name in self.asked if name not in AT_START))
         every = max(1, -(-len(taken) // MOST_POINTS))
         groups = [losses[at : at + every] for at in range(0, len(losses), every)]
         curve = [[at * every + len(group), float(np.mean(group))] for at, group in enumerate(groups)]
         return {
-            "measures": measures | probed["measures"],
+            "measures": measures | begun["measures"] | ended["measures"],
             "diverged": diverged,
             "curve": curve,
-            "curves": probed["curves"],
+            "curves": begun["curves"] | ended["curves"],
             "seconds": session.loop.seconds,
         }
+
+
+def _probed(subject: Subject, *probes: Callable[[Subject], Found]) -> dict[str, Any]:
+    measures: dict[str, float] = {}
+    curves: dict[str, Points] = {}
+    for probe in probes:
+        found = probe(subject)
+        measures |= found.measures
+        curves |= found.curves
+    return {"measures": measures, "curves": curves}
+
+
+def _as_before(plain: Any) -> Any:
+    """A configuration in plain JSON without the options of `LATER` that change nothing."""
+    if isinstance(plain, list):
+        return [_as_before(entry) for entry in plain]
+    if not isinstance(plain, dict):
+        return plain
+    kept = {name: value for name, value in plain.items() if name not in LATER or value != LATER[name]}
+    return {name: _as_before(value) for name, value in kept.items()}

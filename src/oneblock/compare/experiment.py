@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from oneblock.compare.catalogue import CURVES, MEASURES
 from oneblock.config.config import Config
@@ -15,10 +15,28 @@ VERDICTS = (SUPPORTED, REFUTED, INSIDE, UNTESTABLE)
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """Lines of a report, one for each variant and curve. `curves`: names of the catalogue, on one pair of axes."""
+    """Lines of a report, one for each variant and curve. `curves`: names of the catalogue, on one pair of axes.
+
+    toys: factors; for each the line of a stack that only multiplies by it, from where the first variant's begins
+    """
 
     title: str
     curves: tuple[str, ...]
+    toys: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """A dot of a report for each run: the measure `y` over the measure `x`, both among the experiment's."""
+
+    title: str
+    x: str
+    y: str
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """None: it is drawn of measures."""
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +114,15 @@ class Sayings:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much is run: settings of every variant, seeds, and the learning rates tried, as factors of the recipe's."""
+    """How much is run: settings of every variant, seeds, and the learning rates tried, as factors of the recipe's.
+
+    own: label -> settings of that variant in this budget alone, after those that it always has
+    """
 
     settings: tuple[str, ...]
     seeds: int = 5
     rates: tuple[float, ...] = (1 / 3, 1.0, 3.0)
+    own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _SMALL = ("context=32", "width=32", "num_layers=2", "block.attention.num_heads=2")
@@ -111,6 +133,17 @@ BUDGETS = {
     "full": Budget(settings=("recipe.steps=3000",), seeds=8),
 }
 """quick: at most 4 minutes on two free cores; standard: at most 30; full: the base's own sizes, for a GPU."""
+SMOKE = "smoke"
+"""The budget that every experiment has besides: seconds, to see that all its parts work. Its verdicts mean nothing."""
+
+
+def smoke(budget: Budget, *settings: str) -> Budget:
+    """A budget made as small as it runs: two seeds, one rate, four steps."""
+    return replace(budget, settings=(*budget.settings, *settings), seeds=2, rates=(1.0,))
+
+
+_BRIEF = ("width=16", "recipe.batch_size=4", "recipe.steps=4", "recipe.schedule.warmup=1")
+TEXT_SMOKE, TASK_SMOKE = (*_BRIEF, "context=8", "num_layers=2"), (*_BRIEF, "recipe.data=reversal-5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +177,16 @@ class Experiment:
     measures: tuple[str, ...] = ("val_loss", "train_loss", "step_seconds")
     rule: tuple[Comparison, ...]
     says: Sayings
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[Figure | Against, ...] = ()
     budgets: Mapping[str, Budget] = field(default_factory=lambda: BUDGETS)
     trains: bool = True
     decides: bool = False
+
+    def budget(self, name: str) -> Budget:
+        """The budget of that name; `smoke` is made of quick."""
+        if name == SMOKE:
+            return smoke(self.budgets["quick"], *(TASK_SMOKE if self.starts else TEXT_SMOKE))
+        return self.budgets[name]
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from oneblock.compare.experiment import BUDGETS, Budget, Experiment, Lower, Sayings
+from oneblock.compare.experiment import BUDGETS, SMOKE, TEXT_SMOKE, Budget, Experiment, Lower, Sayings, smoke
 from oneblock.config.config import Config
 from oneblock.config.errors import ConfigError, OneblockError
 from oneblock.config.serial import config_from_dict, diff
@@ -78,7 +78,7 @@ def at_equal_time(experiment: Experiment) -> Experiment:
 
 def budget_of_files(name: str) -> Budget:
     """Of a budget what is not a size: the files say how large the models are."""
-    budget = BUDGETS[name]
+    budget = smoke(BUDGETS["quick"], *TEXT_SMOKE) if name == SMOKE else BUDGETS[name]
     return replace(budget, settings=tuple(word for word in budget.settings if word.startswith("recipe.")))
 
 

@@ -104,7 +104,8 @@ def plan(
     return Plan(
         experiment=experiment,
         variants=tuple(
-            _described(label, sized[label], config, experiment.variants[label]) for label, config in configs.items()
+            _described(label, sized[label], config, _own(experiment, budget)[label])
+            for label, config in configs.items()
         ),
         seeds=tuple(range(first_seed, first_seed + number)),
         rates=budget.rates if experiment.trains else (1.0,),
@@ -152,14 +153,19 @@ def _declared(experiment: Experiment, budget: Budget, settings: Sequence[str]) -
     base = override(
         _decoder(experiment.preset, preset(experiment.preset)), *training, *budget.settings, *experiment.base, *settings
     )
-    return {label: _variant(base, label, own) for label, own in experiment.variants.items()}
+    return {label: _variant(base, label, own) for label, own in _own(experiment, budget).items()}
+
+
+def _own(experiment: Experiment, budget: Budget) -> dict[str, tuple[str, ...]]:
+    """What each variant sets beside the rest: at any budget, and at this one."""
+    return {label: (*own, *budget.own.get(label, ())) for label, own in experiment.variants.items()}
 
 
 def _started(experiment: Experiment, budget: Budget, settings: Sequence[str]) -> dict[str, Config]:
     """Whole configurations of different kinds: what is set for all of them is what all of them have."""
     return {
         label: _variant(experiment.starts[label], label, (*PLAIN, *budget.settings, *experiment.base, *settings, *own))
-        for label, own in experiment.variants.items()
+        for label, own in _own(experiment, budget).items()
     }
 
 

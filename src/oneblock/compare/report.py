@@ -1,84 +1,122 @@
-"""`report.html` of a comparison: the claim, the sizes, the losses over seeds, the verdict with its interval."""
+"""`report.html` of a comparison: the verdict in a sentence, each difference with its interval, figures, variants."""
 
 from __future__ import annotations
 
 import math
 
+from oneblock.compare import tables
 from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.engine import Outcome
-from oneblock.compare.experiment import Alike
-from oneblock.compare.lines import figure, losses
-from oneblock.compare.power import FEW, MOST
-from oneblock.compare.verdict import Finding, worded
-from oneblock.compare.words import describe, held, number, rows, sentence
+from oneblock.compare.experiment import REFUTED, SUPPORTED, Alike, Lower
+from oneblock.compare.lines import charts, plots
+from oneblock.compare.tables import Table
+from oneblock.compare.verdict import Finding, deciding
+from oneblock.compare.words import describe, held, origin, sentence
 from oneblock.train.report.frame import framed, tiles
-from oneblock.train.report.markup import Markup, element
+from oneblock.train.report.markup import Markup, element, join
 from oneblock.train.report.pieces import section, table
 
-WIDE, HIGH = 600, 44
+WIDE, HIGH = 600, 30
+SHADES = {SUPPORTED: "c3", REFUTED: "bad"}
+STYLE = """
+.lead { font-size: 1.15rem } .finding { padding-bottom: 14px } .finding svg { display: block; max-height: 44px }
+.finding figcaption p { margin: 0 } .finding figcaption small { display: block; margin-bottom: 4px }
+.sides { display: grid; grid-template-columns: 1fr auto 1fr; gap: 12px; font-size: .82rem; color: var(--soft) }
+.sides :last-child { text-align: right }
+.wide table { font-size: .87rem } .wide th, .wide td { padding-right: 14px }
+.wide tbody th { min-width: 11rem; max-width: 22rem; position: sticky; left: 0; background: var(--paper) }
+.wide th.number { white-space: normal; max-width: 9rem; vertical-align: bottom }
+@media (max-width: 600px) { .wide tbody th { min-width: 8rem } .wide td { min-width: 6rem } }
+"""
 
 
 def page(outcome: Outcome, command: str) -> str:
     """The whole page as HTML; it loads nothing."""
     experiment = outcome.plan.experiment
-    title = f"{experiment.row} {experiment.name}".strip()
-    unit = MEASURES[experiment.rule[0].measure].unit
+    drawn = [chart for plot in plots(outcome) for chart in charts(outcome, plot)]
     return framed(
-        title,
-        experiment.claim,
-        tiles(
-            [
-                ("verdict", outcome.verdict, experiment.source),
-                ("seeds", str(len(outcome.plan.seeds)), "the same data order for every variant"),
-                ("noise floor", number(outcome.noise_floor), unit),
-            ]
+        f"{experiment.row} {experiment.name}".strip(),
+        join(
+            element("p", element("strong", f"{outcome.verdict.capitalize()}. "), sentence(outcome), class_="lead"),
+            element("p", element("strong", "The claim: "), experiment.claim),
+            element("p", f"Source: {experiment.source}", class_="soft"),
         ),
-        section("Verdict", element("p", sentence(outcome)), *map(_interval, outcome.findings)),
+        _tiles(outcome),
+        section("What was compared", *map(_finding, outcome.findings)),
+        section(
+            "Results",
+            element("p", f"Held equal: {held(outcome)}. Mean ± standard deviation over seeds."),
+            _wide(tables.results(outcome)),
+        ),
+        section("Figures", *drawn) if drawn else None,
+        section("Variants", element("div", table(*tables.variants(outcome)), class_="wide")),
         section("What the seeds can tell", *_power(outcome)) if outcome.outlooks else None,
-        section("Variants", *_variants(outcome)),
-        section("Losses", *losses(outcome)) if experiment.trains else None,
-        section("Figures", *(chart for of in experiment.figures for chart in figure(outcome, of)))
-        if experiment.figures
-        else None,
-        section("How it was run", element("pre", command), *(element("p", line) for line in _origin(outcome))),
+        section("How it was run", element("pre", command), *(element("p", line) for line in origin(outcome))),
+        style=STYLE,
     )
 
 
-def _variants(outcome: Outcome) -> list[Markup]:
-    names, lines = rows(outcome)
-    settings = [
-        (variant.label, " ".join(variant.settings) or "the base as it is", outcome.fair_rate(variant.label))
-        for variant in outcome.plan.variants
-    ]
-    measures = [(name, f"{MEASURES[name].words} ({MEASURES[name].unit})".replace(" ()", "")) for name in names[5:-1]]
-    return [
-        element("p", f"Held equal: {held(outcome)}. Mean ± standard deviation over seeds."),
-        element("div", table(names, lines, numbers=len(names)), class_="wide"),
-        table(("variant", "differs by", "learning rate"), settings),
-        table(("measure", "what it is"), measures),
-    ]
+def _tiles(outcome: Outcome) -> Markup:
+    """The comparison that decides: its difference, and what must be known to read it."""
+    finding = deciding(outcome.findings)
+    unit = MEASURES[finding.comparison.measure].unit
+    difference, interval, _, floor, _ = tables.judged(finding)
+    shown = sum(of.verdict == SUPPORTED for of in outcome.findings)
+    rule = finding.comparison
+    second = rule.b if isinstance(rule, Lower | Alike) else f"the bound, {tables.bound(rule)}"
+    return tiles(
+        [
+            ("verdict", outcome.verdict, f"comparisons supported: {shown} of {len(outcome.findings)}"),
+            ("difference", difference, f"{unit}, {rule.a} less {second}; 99\u00a0%: {interval}".lstrip(", ")),
+            ("noise floor", floor, "what another seed alone may change"),
+            ("seeds", str(len(outcome.plan.seeds)), "the same data order for every variant"),
+        ]
+    )
+
+
+def _wide(shown: Table) -> Markup:
+    return element("div", table(*shown, numbers=len(shown.names)), class_="wide")
 
 
 def _power(outcome: Outcome) -> list[Markup]:
-    """What was said before the runs: which sizes would be found, and whether that is enough."""
-    known = min(outlook.known for outlook in outcome.outlooks)
-    names = ("comparison", "found four times in five", "claimed", "seeds that would do")
-    lines = [
-        (
-            worded(outlook.comparison),
-            number(outlook.smallest),
-            "no size" if outlook.expects is None else number(outlook.expects),
-            "–" if outlook.expects is None else str(outlook.enough or f"more than {MOST}"),
-        )
-        for outlook in outcome.outlooks
-    ]
-    rough = ", which tells it roughly" if known < FEW else ""
-    says = f"Said before the runs, of {outcome.outlooks[0].seeds} seeds, from the spread of {known} known{rough}."
-    return [element("p", says), table(names, lines)]
+    says, shown = tables.power(outcome)
+    return [element("p", says), element("div", table(*shown), class_="wide")]
+
+
+def _finding(finding: Finding) -> Markup:
+    """A difference with its interval on a line of its own scale; the noise floor is the shaded part around 0."""
+    difference, interval, p, floor, found = tables.judged(finding)
+    detail = (
+        f"difference {difference} (99\u00a0%: {interval}); corrected p {p}; noise floor {floor}; {finding.seeds} seeds "
+        f"find {found} four times in five"
+    )
+    caption = element(
+        "figcaption",
+        element(
+            "p",
+            element("strong", f"{finding.verdict}: ", class_=SHADES.get(finding.verdict)),
+            tables.claimed(finding.comparison),
+        ),
+        element("small", detail),
+    )
+    return element(
+        "figure",
+        caption,
+        element("div", _interval(finding), class_="c1"),
+        element("div", *(element("span", words) for words in _sides(finding)), class_="sides"),
+        class_="finding",
+    )
+
+
+def _sides(finding: Finding) -> tuple[str, str, str]:
+    """What a place on the left, in the middle and on the right says."""
+    rule = finding.comparison
+    if isinstance(rule, Lower | Alike):
+        return f"← {rule.a} lower", "no difference", f"{rule.b} lower →"
+    return "← below", tables.bound(rule), "above →"
 
 
 def _interval(finding: Finding) -> Markup:
-    """A difference with its interval on a line of its own scale; the noise floor is the shaded part around 0."""
     low, high = finding.interval
     marks = [low, high, finding.difference, finding.floor]
     if isinstance(finding.comparison, Alike):
@@ -96,20 +134,11 @@ def _interval(finding: Finding) -> Markup:
     lines.append(element("line", x1=x(0), x2=x(0), y1=0, y2=HIGH, stroke="currentColor", stroke_dasharray="4 3"))
     if isinstance(finding.comparison, Alike):
         for side in (-finding.comparison.within, finding.comparison.within):
-            lines.append(element("line", x1=x(side), x2=x(side), y1=6, y2=HIGH - 6, stroke="currentColor"))
+            lines.append(element("line", x1=x(side), x2=x(side), y1=3, y2=HIGH - 3, stroke="currentColor"))
     if math.isfinite(finding.difference):
         lines.append(
             element("line", x1=x(low), x2=x(high), y1=middle, y2=middle, stroke="currentColor", stroke_width=2)
         )
-        lines.append(element("circle", cx=x(finding.difference), cy=middle, r=5, fill="currentColor"))
+        lines.append(element("circle", cx=x(finding.difference), cy=middle, r=4.5, fill="currentColor"))
     words = describe(finding)
-    drawing = element("svg", element("title", words), *lines, viewBox=f"0 0 {WIDE} {HIGH}", width="100%", role="img")
-    return element("figure", element("figcaption", words), element("div", drawing, class_="c1"))
-
-
-def _origin(outcome: Outcome) -> list[str]:
-    plan = outcome.plan
-    lines = [f"Data: {plan.origin}.", f"Seeds: {', '.join(map(str, plan.seeds))}."]
-    if plan.data_sha256:
-        lines.append(f"SHA-256 of the data: {plan.data_sha256}")
-    return lines
+    return element("svg", element("title", words), *lines, viewBox=f"0 0 {WIDE} {HIGH}", width="100%", role="img")

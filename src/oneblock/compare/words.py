@@ -139,6 +139,15 @@ def held(outcome: Outcome) -> str:
     return f"tokens, their order, and {count} (within {100 * experiment.tolerance:g}%, by {SOLVED[experiment.solve]})"
 
 
+def origin(outcome: Outcome) -> list[str]:
+    """Where the data is from, and with which seeds it was run."""
+    plan = outcome.plan
+    lines = [f"Data: {plan.origin}.", f"Seeds: {', '.join(map(str, plan.seeds))}."]
+    if plan.data_sha256:
+        lines.append(f"SHA-256 of the data: {plan.data_sha256}")
+    return lines
+
+
 def as_json(outcome: Outcome, report: str, command: str) -> dict[str, Any]:
     """The object of `--json` and of `results.json`."""
     plan = outcome.plan

@@ -77,9 +77,17 @@ class Work:
         return {place: results[key] for place, key in keys.items()}
 
 
+def value_of(name: str, run: Result) -> float:
+    """One measure of one run; NaN where it has none."""
+    if less := MEASURES[name].less:
+        above, below = (value_of(part, run) for part in less)
+        return above - below
+    return float(run["measures"].get(name, math.nan))
+
+
 def measured(name: str, runs: Mapping[str, tuple[Result, ...]], plan: Plan) -> dict[str, list[float]]:
     """One measure by variant and seed. The loss of a run that diverged is that of having learned nothing."""
-    raw = {label: [float(run["measures"].get(name, math.nan)) for run in of] for label, of in runs.items()}
+    raw = {label: [value_of(name, run) for run in of] for label, of in runs.items()}
     if not MEASURES[name].loss:
         # An infinite one decides nothing either.
         return {label: [value if math.isfinite(value) else math.nan for value in of] for label, of in raw.items()}

@@ -19,6 +19,8 @@ class Mixture(Part, ABC):
     auxiliary_weight: of the load-balancing loss, in the scale of the mixture's own paper
     z_loss_weight:    of the mean of logsumexp(router logits)² (ST-MoE: 0.001)
     jitter:           in training the router's input, and only its, is multiplied by U(1 − jitter, 1 + jitter)
+    router_precision: of the router's logits and softmax: float32, or wider where the stream is, or bfloat16, with which
+                      Fedus et al. 2022 saw training diverge (section 2.4, table 2)
     dispatch:         `sorted`: tokens sorted by expert; `einsum`: the papers' masks, S × E × C (to read, and slow)
     """
 
@@ -27,6 +29,7 @@ class Mixture(Part, ABC):
     auxiliary_weight: float = non_negative(0.01)
     z_loss_weight: float = non_negative(0.0)
     jitter: float = share(0.0)
+    router_precision: str = choice("float32", "float32", "bfloat16")
     dispatch: str = choice("sorted", "sorted", "einsum")
 
     @property

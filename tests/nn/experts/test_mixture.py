@@ -1,6 +1,7 @@
 """The mixtures as branches, beside slow references; what holds in training and what in evaluation."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -190,6 +191,29 @@ def test_a_capacity_that_is_a_number_holds_in_training_and_evaluation(training, 
                     expected[b, t] = p[b, t, e] * expert(module, e, x[b, t])
     assert dropped > 0
     torch.testing.assert_close(module(x, context(padding_BS=padding)), expected)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_router_in_bfloat16_is_rounded_and_nothing_else(name):
+    x, record = some(B, T), Record()
+    option = replace(OPTIONS[name], router_precision="bfloat16", auxiliary_weight=0.3)
+    module, wide = made(option), made(replace(option, router_precision="float32"))
+    assert {*module.state_dict()} == {*wide.state_dict()}
+    module.load_state_dict(wide.state_dict())
+    module.eval()
+    wide.eval()
+    found, exact = module(x, context(record=record)), wide(x, context())
+    assert found.dtype == torch.float64 and 1e-6 < (found - exact).abs().median() < 0.1
+    # Told of rounded probabilities, but not rounded again.
+    told = record.layers[0]
+    assert told.entropy.dtype == told.load.dtype == torch.float32
+    assert told.load.sum().item() == pytest.approx(1, abs=1e-6)
+    if name == "switch":
+        logits = F.linear(x.bfloat16(), module.router.weight.bfloat16())
+        weight, chosen = logits.softmax(-1).double().max(-1)
+        for b, t in ((0, 0), (B - 1, T - 1), (1, 2)):
+            own = weight[b, t] * expert(module, int(chosen[b, t]), x[b, t])
+            torch.testing.assert_close(found[b, t], own)
 
 
 def test_jitter_reaches_the_router_and_not_the_experts():

@@ -1,9 +1,12 @@
 """E3: a shallow stack and a deep one, with residuals and without."""
 
+from dataclasses import replace
+
 from oneblock.compare.experiment import BUDGETS, Experiment, Figure, Lower, Sayings
 from oneblock.compare.experiments.budgets import with_steps
 
 SHALLOW, DEEP, BARE = "num_layers=2", "num_layers=8", "block.residual=off"
+DEEPEST = ("num_layers=48",)
 
 EXPERIMENT = Experiment(
     name="depth",
@@ -29,6 +32,7 @@ EXPERIMENT = Experiment(
         refuted="At this depth residuals made no such difference: {a} minus {b} is {difference} nats.",
     ),
     figures=(Figure(title="Gradient on the stream", curves=("gradient by layer",)),),
-    budgets=with_steps(BUDGETS, quick=200, standard=300),
+    budgets=with_steps(BUDGETS, quick=200, standard=300)
+    | {"full": replace(BUDGETS["full"], own={"deep": DEEPEST, "deep, no residuals": DEEPEST})},
     decides=True,
 )

@@ -10,6 +10,10 @@ GSHARD = (
     "block.feed_forward.expert=relu2",
     "block.feed_forward.expert.ratio=2",
 )
+QUALITY = (
+    Figure(title="Quality per second", curves=("loss by second",)),
+    Figure(title="Quality per FLOP", curves=("loss by FLOPs",)),
+)
 
 EXPERIMENT = Experiment(
     name="experts",
@@ -38,6 +42,6 @@ EXPERIMENT = Experiment(
         untestable="The published gain, 0.17 nats after 100k steps with 128 experts, is more than runs this small can "
         "show: {a} minus {b} was {difference}, and these seeds find {detectable} four times in five.",
     ),
-    figures=(Figure(title="Tokens for each expert", curves=("tokens by expert",)),),
+    figures=(Figure(title="Tokens for each expert", curves=("tokens by expert",)), *QUALITY),
     budgets=with_steps(BUDGETS, quick=200, standard=300),
 )

@@ -1,6 +1,6 @@
 """E13: heads that share keys and values: quality against cache bytes."""
 
-from oneblock.compare.experiment import Alike, Experiment, Sayings
+from oneblock.compare.experiment import Against, Alike, Experiment, Sayings
 
 EXPERIMENT = Experiment(
     name="kv-heads",
@@ -25,4 +25,5 @@ EXPERIMENT = Experiment(
         refuted="At equal parameters {a} and {b} differ by more than 0.05 nats: {difference} (99 %: {low} to {high}).",
         untestable="Runs this small cannot tell 0.05 nats: {a} minus {b} was {difference} (99 %: {low} to {high}).",
     ),
+    figures=(Against(title="Cache against quality", x="cache_bytes", y="val_loss"),),
 )

@@ -14,7 +14,7 @@ EXPERIMENT = Experiment(
         "t5": ("position=t5",),
         "none": ("position=none",),
     },
-    measures=("val_loss", "far_loss", "stretch", "naive_stretch"),
+    measures=("val_loss", "near_loss", "far_loss", "stretch", "naive_stretch"),
     rule=(
         Lower(a="alibi", b="rotary", measure="stretch"),
         Lower(a="alibi", b="sinusoidal", measure="stretch"),

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from oneblock.compare.measures import attention, experts, far, latency, layers, leak, probe, reach, spikes
+from oneblock.compare.measures import (
+    attention,
+    experts,
+    far,
+    latency,
+    layers,
+    leak,
+    norms,
+    precision,
+    probe,
+    projections,
+    reach,
+    rounding,
+    sliding,
+    spikes,
+    start,
+)
 from oneblock.compare.measures.subject import Found, Subject
 
 PROBES: dict[str, Callable[[Subject], Found]] = {
@@ -17,5 +33,13 @@ PROBES: dict[str, Callable[[Subject], Found]] = {
     "latency": latency.measure,
     "experts": experts.measure,
     "spikes": spikes.measure,
+    "start": start.measure,
+    "rounding": rounding.measure,
+    "sliding": sliding.measure,
+    "precision": precision.measure,
+    "norms": norms.measure,
+    "projections": projections.measure,
 }
 """Name (`by` of the catalogue's measures and curves) -> what measures it."""
+AT_START = frozenset({"start"})
+"""Probes that are given the model before its training; the others are given it after."""

@@ -24,8 +24,9 @@ from oneblock.nn.record import Routed
 class Mixture(Branch):
     """y = Σ_j weight_j · expert_j(x), j the experts the router chose for the token, B × T × D -> B × T × D.
 
-    The router is float32 or wider, its probabilities too; weights are rounded to the stream's type at the end. A token
-    that found no place gives 0: the residual alone carries it. Pads go nowhere. What is random is so in training only.
+    The router is float32 or wider unless `router_precision` says otherwise; weights are rounded to the stream's type at
+    the end. A token that found no place gives 0: the residual alone carries it. Pads go nowhere. What is random is so
+    in training only.
     """
 
     init_scale: float | None = None
@@ -41,7 +42,7 @@ class Mixture(Branch):
     ) -> None:
         super().__init__(norm_in, norm_out, dropout)
         self.num_experts, self.num_chosen = option.num_experts, option.num_chosen
-        self.router = Router(width, option.num_experts, option.jitter)
+        self.router = Router(width, option.num_experts, option.jitter, option.router_precision)
         self.experts = EXPERTS[type(option.expert)](option.expert, option.num_experts, width)  # type: ignore[arg-type]
         self.dispatch = DISPATCHES[option.dispatch]
         self.auxiliary_weight, self.z_loss_weight = option.auxiliary_weight, option.z_loss_weight
@@ -51,7 +52,7 @@ class Mixture(Branch):
         real_BT = None if ctx.padding_BS is None else ~ctx.padding_BS[:, ctx.cached :]
         logits_BTE = self.router(x_BTD)
         logits_GSE, real_GS = groups.split(logits_BTE), groups.real(real_BT, logits_BTE)
-        probabilities_GSE = logits_GSE.softmax(-1)
+        probabilities_GSE = self.router.probabilities(logits_GSE)
         routing = self.route(probabilities_GSE, real_GS, ctx)
         if ctx.record is not None:
             ctx.record.layers.append(self._told(logits_GSE, probabilities_GSE, routing, real_GS))

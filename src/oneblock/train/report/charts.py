@@ -49,7 +49,10 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """Series over one pair of axes. `vertical`, `horizontal`: a dashed line at a value, with its words."""
+    """Series over one pair of axes. `vertical`, `horizontal`: a dashed line at a value, with its words.
+
+    x_name: what is told of a marked point before its x
+    """
 
     title: str
     description: str
@@ -60,6 +63,7 @@ class Chart:
     vertical: tuple[float, str] | None = None
     horizontal: tuple[float, str] | None = None
     key: str = "chart"
+    x_name: str = "step"
 
 
 def shape_definitions() -> Markup:
@@ -173,7 +177,7 @@ class _Axes:
         uses = [
             element(
                 "use",
-                element("title", f"{series.label}, step {x:,.0f}: {label(y)}"),
+                element("title", f"{series.label}, {self.chart.x_name} {_plain(x)}: {label(y)}"),
                 href=f"#mark-{series.mark}",
                 x=f"{self.x(x):.2%}",
                 y=f"{self.y(y) if math.isfinite(y) else 0:.1f}",
@@ -205,6 +209,10 @@ class _Axes:
                 )
             )
         return element("g", *lines, class_="rules")
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def _legend(series: Series) -> Markup:
