@@ -2,6 +2,6 @@
 
 import sys
 
-from oneblock.cli.main import main
+from oneblock.cli.entry import main
 
 sys.exit(main())

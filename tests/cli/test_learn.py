@@ -8,6 +8,7 @@ import pytest
 
 from oneblock.cli.main import main
 from oneblock.learn.course.lesson import lesson
+from oneblock.learn.lab import Lab
 
 
 def result(capsys):
@@ -141,3 +142,22 @@ def test_lists_of_the_course_load_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_reading_says_where_it_cannot_be_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("oneblock.learn.terminal.is_terminal", lambda: True)
+
+    def read(*more):
+        assert main(["learn", "read", "norm", *more]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    told = "not kept as read: my_transformer is not here; once `oneblock learn` has made it, `oneblock recall --lesson "
+    assert f"{told}norm` begins its cards" in read() and not (tmp_path / "my_transformer").exists()
+    assert "not kept" not in read("--questions")
+    Lab(tmp_path / "my_transformer").make()
+    assert "not kept" not in read()
+    journal = tmp_path / "my_transformer" / "recall.jsonl"
+    assert '"do": "read", "of": "norm"' in journal.read_text()
+    journal.write_text("something else\n")
+    assert "not kept as read: my_transformer/recall.jsonl is not what `oneblock recall` writes" in read()

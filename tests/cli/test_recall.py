@@ -216,7 +216,7 @@ def test_a_real_revision(folder):
     with Real(folder.parent, "recall", "--revision", "architecture", size=(60, 80)) as real:
         real.until("You are ready for training when")
         real.press("\n")
-        real.until("revision of architecture   1 of ")
+        real.until("architecture   1 of ")
         real.press("q")
         real.until("not yet ready for training")
         assert real.process.wait(timeout=30) == 1

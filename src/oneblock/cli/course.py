@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
 import shutil
 from typing import Any
 
 from oneblock.cli.common import say
+from oneblock.cli.recall import print_whole
 from oneblock.config.errors import OneblockError
 
 WORDS = {
@@ -105,17 +105,25 @@ def _read(args: argparse.Namespace, name: str) -> dict[str, Any]:
 
 
 def _keep(args: argparse.Namespace, name: str) -> None:
-    """That it was read, for `recall`, where a person has a folder of exercises."""
+    """That it was read, for `recall`; where it cannot be kept a person is told."""
     from oneblock.learn.grading import FOLDER
     from oneblock.learn.lab import Lab, here
     from oneblock.learn.recall.store import Journal
     from oneblock.learn.terminal import is_terminal
 
-    # A folder that cannot be written is no reason not to read.
-    with contextlib.suppress(OneblockError):
+    if not is_terminal():
+        return
+    later = f"`oneblock recall --lesson {name}` begins its cards"
+    try:
         lab = Lab(here(args.dir, FOLDER))
-        if is_terminal() and lab.folder.is_dir():
+        if lab.folder.is_dir():
             Journal(lab.folder).add("read", name)
+            return
+        why = f"{lab.folder} is not here; once `oneblock learn` has made it, {later}"
+    except OneblockError as error:
+        # A folder that cannot be written is no reason not to read.
+        why = f"{error}. Once that is put right, {later}"
+    print_whole(f"not kept as read: {why}")
 
 
 def _site(args: argparse.Namespace) -> dict[str, Any]:

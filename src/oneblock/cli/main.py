@@ -8,7 +8,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from oneblock import __version__
 from oneblock.cli.common import Verb, common_options, print_json, say, say_once
@@ -29,8 +29,8 @@ VERBS = {
 """Verb -> summary; each is the `VERB` of a file of its name in this folder."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; gives the exit status."""
+def main(arguments: Sequence[str] | None = None, ready: Callable[[], object] = lambda: None) -> int:
+    """Run the command; gives the exit status. ready: called before the verb begins its work."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = _parser(next((word for word in arguments if word in VERBS), None))
     args = _parsed(parser, arguments)
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     verb: Verb = args.of_verb
     try:
+        ready()
         result = verb.run(args)
     except OneblockError as error:
         say_once(f"oneblock {verb.name}", str(error))

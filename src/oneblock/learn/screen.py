@@ -135,7 +135,7 @@ def _right(grade: Grade, width: int) -> list[Line]:
 def _wrong(grade: Grade, hints: int, width: int) -> list[Line]:
     message, more = grade.failure
     where = f" (line {grade.line})" if grade.line and f"line {grade.line}" not in message else ""
-    lines = _wrap(f"{grade.root}: {message}{where}", width, "bad")
+    lines = _wrap(f"{grade.asked}: {message}{where}", width, "bad")
     if more:
         lines += [("", ""), *_wrap(more, width, "bold")]
     names = ("Property", "Place", "Way")

@@ -116,3 +116,16 @@ def test_the_list_of_lessons():
     assert [tier["tier"] for tier in found["tiers"]] == ["foundation", "architecture", "training", "modern"]
     assert [each["lesson"] for tier in found["tiers"] for each in tier["lessons"]] == list(NAMES)
     assert lesson("norm").title in screen.file.getvalue() and "oneblock learn read NAME" in screen.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [30, 40, 59, 60, 100])
+def test_the_list_of_lessons_cuts_nothing(width):
+    screen = console(width)
+    terminal.lessons(screen)
+    text = screen.file.getvalue()
+    assert "…" not in text and all(cell_len(line) <= width for line in text.splitlines())
+    said = re.sub(r"\s+", " ", text)
+    for name in NAMES:
+        assert f"{lesson(name).minutes} min" in said and name in said
+    if width < 60:
+        assert f"residual {lesson('residual').minutes} min The residual connection After it" in said

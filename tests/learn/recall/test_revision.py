@@ -64,7 +64,7 @@ def test_the_rule_is_told_first_with_the_tiers_own_numbers(take, course):
 
 def test_all_right_is_ready(take, solved, lab, desk):
     assert not stands(desk).ready
-    exam, _ = take(*KEYS, choose, "\n", "\n", "y")
+    exam, _ = take(*KEYS, choose, "\n", "\n", "\n", "y")
     assert asked(lab) == {
         "norm/end-number": (True, True),
         "norm/end-choice": (True, True),
@@ -77,14 +77,14 @@ def test_all_right_is_ready(take, solved, lab, desk):
 
 
 def test_open_questions_are_counted_apart_and_decide_nothing(take, solved, lab, desk):
-    take(*KEYS, choose, "\n", "\n", "n")
+    take(*KEYS, choose, "\n", "\n", "\n", "n")
     found = stands(desk)
     assert asked(lab)["norm/end-open"] == (False, False)
     assert found.ready and (found.self_total, found.self_asked, found.self_right) == (1, 1, 0)
 
 
 def test_wrong_is_not_yet_and_comes_again_the_next_day(take, solved, lab, desk, clock):
-    take(*KEYS, lambda terminal: choose(terminal, "b"), "\n", "\n", "y")
+    take(*KEYS, lambda terminal: choose(terminal, "b"), "\n", "\n", "\n", "y")
     found = stands(desk)
     assert not found.ready
     assert found.verdict == "not yet ready for high" and found.lines() == [
@@ -95,14 +95,14 @@ def test_wrong_is_not_yet_and_comes_again_the_next_day(take, solved, lab, desk, 
     exam, terminal = take("\n")
     assert exam.total == 0 and "Enter: the verdict" in terminal.at[0]
     clock.pass_(days=1)
-    exam, _ = take("\n", choose, "\n")
+    exam, _ = take("\n", choose, "\n", "\n")
     assert exam.total == 1 and stands(desk).ready
 
 
 def test_it_is_gone_on_with_and_answers_count_thirty_days(take, solved, desk, clock):
     take(*KEYS[:-1])
     clock.pass_(days=1)
-    exam, _ = take("\n", choose, "\n", "\n", "y")
+    exam, _ = take("\n", choose, "\n", "\n", "\n", "y")
     assert exam.total == 2 and stands(desk).ready
     clock.pass_(days=30)
     found = stands(desk)
@@ -110,7 +110,7 @@ def test_it_is_gone_on_with_and_answers_count_thirty_days(take, solved, desk, cl
 
 
 def test_practice_must_be_right_and_stay_so(take, solved, lab, desk):
-    take(*KEYS, choose, "\n", "\n", "y")
+    take(*KEYS, choose, "\n", "\n", "\n", "y")
     lab.path("attention").write_text("other")
     assert stands(desk).todo == (
         "exercises not right: attention (attention changed since it was right); `oneblock check attention`",
@@ -120,7 +120,7 @@ def test_practice_must_be_right_and_stay_so(take, solved, lab, desk):
 
 
 def test_an_overdue_card_of_the_tier_counts(take, solved, lab, desk, clock):
-    take(*KEYS, choose, "\n", "\n", "y")
+    take(*KEYS, choose, "\n", "\n", "\n", "y")
     Journal(lab.folder, clock).add("answer", "prompt/cache/why", rating=3, seconds=1)
     Journal(lab.folder, clock).add("answer", "prompt/norm/axis", rating=3, seconds=1)
     clock.pass_(days=2)
@@ -160,12 +160,12 @@ def test_eighty_percent(total, least):
 
 @pytest.mark.parametrize("size", [(80, 24), (50, 12), (30, 9)])
 def test_every_page_fits(take, size):
-    take("\n", *"1 2", "\n", "\n", "1", "\n", "\n", "y", size=size)
+    take("\n", *"1 2", "\n", "\n", "1", "\n", "\n", "\n", "y", size=size)
 
 
 def test_nothing_of_it_goes_into_the_learners_other_files(take, lab):
     before = Lab(lab.folder).progress
-    take(*KEYS, choose, "\n", "\n", "y")
+    take(*KEYS, choose, "\n", "\n", "\n", "y")
     assert Lab(lab.folder).progress == before
 
 

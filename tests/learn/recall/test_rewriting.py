@@ -63,7 +63,7 @@ def test_from_stub_to_right_after_a_failure(sit, due, right, wrong):
     session, terminal = sit("w", "\n", write, "\n", "\n", "\n", check=check)
     shown = [" ".join(page.split()) for page in terminal.pages]
     assert any("nothing is written there yet" in page for page in shown)
-    assert any("values: off by 0.3 Your answer equals something else." in page for page in shown)
+    assert any("the numbers: off by 0.3 Your answer equals something else." in page for page in shown)
     assert "after a try or two" in shown[-1] and session.stopped == "done"
     assert kinds(due) == [("tried", "write/softmax", None), ("answer", "write/softmax", 2)]
     assert not file.exists() and file.with_name("softmax.py.bak1").read_text() == "one = 1"

@@ -79,14 +79,37 @@ def test_a_question_mark_is_not_known(sit, lab):
 
 
 @pytest.mark.parametrize(("text", "rating"), [("right", 3), ("left", 1)])
-def test_a_choice_is_one_key(sit, lab, text, rating):
+def test_a_choice_is_a_key_and_enter(sit, lab, text, rating):
     def choose(terminal):
         return re.search(rf"(\d)  {text}$", terminal.pages[-1], re.M)[1]
 
-    _, terminal = sit("\n", "3", *"0.25", "\n", "\n", choose, "\n", lessons=["norm"])
+    _, terminal = sit("\n", "3", *"0.25", "\n", "\n", choose, "\n", "\n", lessons=["norm"])
     assert rated(lab)[2:] == [("prompt/norm/side", rating)]
     said = flat(next(page for page in terminal.pages if f"you: {text}" in flat(page)))
     assert ("right: right" in said) == (rating == 1) and "The answer to side." in said
+
+
+def test_a_choice_can_be_changed_until_enter_judges_it(sit, lab):
+    def choose(text):
+        return lambda terminal: re.search(rf"(\d)  {text}$", terminal.pages[-1], re.M)[1]
+
+    before = ("\n", "3", *"0.25", "\n", "\n")
+    _, terminal = sit(*before, choose("left"), choose("right"), "\n", "\n", lessons=["norm"])
+    first, second = terminal.at[len(before) + 1 :][:2]
+    assert re.search(r"▸\d  left$", first, re.M) and "Enter judges" in first and "another answer" in first
+    assert re.search(r"▸\d  right$", second, re.M) and second.count("▸") == 1
+    assert rated(lab)[2:] == [("prompt/norm/side", 3)]
+
+
+def test_enter_alone_judges_no_choice(sit, lab):
+    before = ("\n", "3", *"0.25", "\n", "\n")
+    session, terminal = sit(*before, "\n", "q", lessons=["norm"])
+    assert session.stopped == "left" and len(rated(lab)) == 2 and "Enter judges" not in terminal.pages[-1]
+
+
+def test_a_marked_choice_is_not_kept_when_one_leaves(sit, lab):
+    session, _ = sit("\n", "3", *"0.25", "\n", "\n", "1", "q", lessons=["norm"])
+    assert session.stopped == "left" and len(rated(lab)) == 2
 
 
 def test_undo_takes_the_last_rating_back_and_asks_again(sit, lab):
@@ -184,3 +207,18 @@ def test_a_letter_with_a_hat_takes_one_column():
     from oneblock.learn.recall.pages import cut
 
     assert cut("x̂" * 9, 9) == "x̂" * 9 and cut("x̂" * 10, 9) == "x̂" * 8 + "…" and cut("abcdef", 4) == "abc…"
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (60, " recall   12 to go   5 min   3 good, 12 again"),
+        (40, " recall   12 to go   5 min"),
+        (12, " recall"),
+        (4, " re…"),
+    ],
+)
+def test_the_first_line_leaves_out_whole_parts(width, line):
+    from oneblock.learn.recall import pages
+
+    assert pages.head("recall   12 to go   5 min   3 good, 12 again", width) == (line, "bold")

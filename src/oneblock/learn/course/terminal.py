@@ -23,6 +23,8 @@ from oneblock.learn.course.terminal_page import Page, asked
 
 MOST = 96
 """Columns at most: longer lines are hard to read."""
+NARROW = 60
+"""Columns below which a list of three columns stands one below the other."""
 THEME = Theme(
     {
         "markdown.h2": "bold cyan", "markdown.h3": "bold", "markdown.code": "bold", "markdown.block_quote": "yellow",
@@ -93,14 +95,9 @@ def lessons(console: Console | None = None) -> dict[str, Any]:
     for tier, names in TIERS.items():
         there = [lesson(name) for name in names if name in NAMES]
         hours = sum(each.minutes for each in there) / 60
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left",
-                      title=f"{tier}: {len(there)} lessons, {hours:.0f} hours", title_style="bold")  # fmt: skip
-        table.add_column(style="cyan", no_wrap=True)
-        table.add_column(ratio=1)
-        table.add_column(style="dim", justify="right", no_wrap=True)
-        for each in there:
-            table.add_row(each.name, Text.assemble(each.title, "\n", (each.goal, "dim")), f"{each.minutes} min")
-        console.print(table, width=min(console.width, MOST))
+        console.print(Text(f"{tier}: {len(there)} lessons, {hours:.0f} hours", style="bold"))
+        for part in _narrow(there) if console.width < NARROW else [_table(there)]:
+            console.print(part, width=min(console.width, MOST))
         console.print()
     console.print(
         "oneblock learn read NAME; --reference for the page to print, --questions for what it asks", style="dim"
@@ -110,6 +107,24 @@ def lessons(console: Console | None = None) -> dict[str, Any]:
             {"tier": t, "lessons": [summary(lesson(n)) for n in names if n in NAMES]} for t, names in TIERS.items()
         ]
     }
+
+
+def _table(there: list[Lesson]) -> Table:
+    """Lessons as three columns: name, title and goal, minutes."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(ratio=1)
+    table.add_column(style="dim", justify="right", no_wrap=True)
+    for each in there:
+        table.add_row(each.name, Text.assemble(each.title, "\n", (each.goal, "dim")), f"{each.minutes} min")
+    return table
+
+
+def _narrow(there: list[Lesson]) -> Iterator[RenderableType]:
+    """The same one below the other."""
+    for each in there:
+        yield Text.assemble((each.name, "cyan"), (f"   {each.minutes} min", "dim"))
+        yield Padding(Text.assemble(each.title, "\n", (each.goal, "dim")), (0, 0, 0, 2))
 
 
 def made_console(*, quiet: bool = False) -> Console:

@@ -19,6 +19,7 @@ from oneblock.learn.course.markup import PIECE, parser
 from oneblock.learn.course.page import Piece
 from oneblock.learn.course.plain_maths import readable
 from oneblock.learn.course.question import Question
+from oneblock.learn.course.terminal_table import Grid
 
 
 class Page(Markdown):
@@ -28,7 +29,7 @@ class Page(Markdown):
         super().__init__("", code_theme="ansi_dark", hyperlinks=True)
         self.elements = {  # type: ignore[misc]
             **Markdown.elements, "fence": _Code, "code_block": _Code, "piece": _Piece, "math_block": _Maths,
-            "heading_open": _Heading,
+            "heading_open": _Heading, "table_open": Grid,
         }  # fmt: skip
         self.pieces, self.answers = pieces, answers
         self.parsed = list(_plain(parser().parse(text)))

@@ -38,12 +38,13 @@ class TakenBack(Exception):
 
 
 class Asking:
-    """Asks cards on a terminal. head: gives the first line of each page, for a width."""
+    """Asks cards on a terminal. head: gives the first line of each page, its parts three blanks apart."""
 
     def __init__(self, terminal: Keys, head: Callable[[], str]) -> None:
         self.terminal, self.head = terminal, head
         self.word = ""
         self.drawn = ""
+        self.first = 0
 
     def ask(
         self, face: Face, *, after: dict[Rating, timedelta] | None, keep: Callable[[Reply], None], undo: bool
@@ -83,20 +84,37 @@ class Asking:
 
     def _question(self, face: Face, undo: bool) -> Said | None:
         """The front; gives the machine's word, or None where the learner is to judge."""
-        body = lambda width: pages.question(face, width)  # noqa: E731
         if face.right is not None:
-            digits = "".join(str(number) for number in range(1, len(face.choices) + 1))
-            keys = [f"1–{len(face.choices)} your answer", "? I do not know"]
-            key = self._page(body, self._foot(keys, undo), {*digits, "?", *("u" if undo else "")})
-            if key == "u":
-                raise TakenBack
-            return judged(face, key) if key in digits else _nothing(face)
+            return self._chosen(face, undo)
+        body = lambda width: pages.question(face, width)  # noqa: E731
         if face.number is not None:
             return self._typed(face, body, undo)
         key = self._page(body, self._foot(["Enter shows the answer"], undo), {"\n", "\r", *("u" if undo else "")})
         if key == "u":
             raise TakenBack
         return None
+
+    def _chosen(self, face: Face, undo: bool) -> Said:
+        """A digit marks a choice, another one changes it; Enter judges it."""
+        digits = [str(number) for number in range(1, len(face.choices) + 1)]
+        chosen, enter = "", ("\n", "\r")
+        self.first = 0
+        while True:
+            keys = [f"Enter judges {chosen}"] if chosen else []
+            keys += [f"1–{len(digits)} {'another answer' if chosen else 'your answer'}", "? I do not know"]
+            key = self._page(
+                lambda width, chosen=chosen: pages.question(face, width, chosen),  # type: ignore[misc]
+                self._foot(keys, undo),
+                {*digits, "?", *(enter if chosen else ()), *("u" if undo else "")},
+                # Who has gone on to the choices stays there.
+                self.first,
+            )
+            if key in digits:
+                chosen = key
+            elif key == "u":
+                raise TakenBack
+            else:
+                return judged(face, chosen) if key in enter else _nothing(face)
 
     def _typed(self, face: Face, body: Callable[[int], list[Line]], undo: bool) -> Said:
         text, first, word = "", 0, ""
@@ -132,13 +150,14 @@ class Asking:
             elif key.isprintable() and len(text) < 200:
                 text, word = text + key, ""
 
-    def _page(self, body: Callable[[int], list[Line]], foot: Callable[[int], list[Line]], allowed: set[str]) -> str:
+    def _page(
+        self, body: Callable[[int], list[Line]], foot: Callable[[int], list[Line]], allowed: set[str], first: int = 0
+    ) -> str:
         """Show until one of these keys comes. q leaves, the space bar goes on in what is long."""
-        first = 0
         while True:
             first, key = self._look(body, foot, first)
             if key in allowed:
-                self.word = ""
+                self.word, self.first = "", first
                 return key
             if key == "q":
                 raise Left
@@ -152,8 +171,7 @@ class Asking:
         while True:
             size = self.terminal.size
             under = [*pages.said(self.word, size[0], "bold"), *foot(size[0])]
-            head = (pages.cut(f" {self.head()}", size[0]), "bold")
-            lines, following = pages.laid(head, body(size[0]), under, size, first)
+            lines, following = pages.laid(pages.head(self.head(), size[0]), body(size[0]), under, size, first)
             self._draw(lines)
             key = self.terminal.key(TICK)
             if key == " ":

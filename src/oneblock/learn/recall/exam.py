@@ -52,7 +52,7 @@ class Exam:
         self.right += right
 
     def _head(self) -> str:
-        return f"revision of {self.tier}   {min(self.asked + 1, self.total)} of {self.total}   {self.right} right"
+        return f"{self.tier}   {min(self.asked + 1, self.total)} of {self.total}   {self.right} right"
 
     @staticmethod
     def _rule(rule: str, stands: str, width: int) -> list[pages.Line]:

@@ -7,6 +7,7 @@ import random
 import re
 from dataclasses import dataclass, replace
 
+from oneblock.learn.check_words import words_of
 from oneblock.learn.course import cards as formula_cards
 from oneblock.learn.course.question import Question
 from oneblock.learn.course.sources import source
@@ -180,7 +181,7 @@ def _mistake(exercise: str, variant: str) -> Face | None:
         return None
     seen = {check.id: check.hints[0] for check in exercise_named(exercise).checks if check.id in wrong.dies}
     held = [f"What must hold, and does not: {seen[check]}" for check in wrong.dies if check in seen]
-    fails = " or ".join(f"`{check}`" for check in wrong.dies)
+    fails = " or ".join(f"“{words_of(exercise, check)}”" for check in wrong.dies)
     answer = [wrong.repair, *held, f"`oneblock check {exercise}` shows it as a failure of {fails}."]
     return Face(
         title=f"{title_of(exercise)}: once you had this",

@@ -31,11 +31,12 @@ def laid(head: Line, body: list[Line], foot: list[Line], size: tuple[int, int], 
     return [(cut(text, width), style) for text, style in page], following
 
 
-def question(face: Face, width: int) -> list[Line]:
-    """The front of a card."""
+def question(face: Face, width: int, chosen: str = "") -> list[Line]:
+    """The front of a card. chosen: the choice that is marked, "" where none is."""
     lines = [(face.title, "dim"), ("", ""), *words(face.prompt, width, "bold"), *([("", "")] if face.choices else [])]
     for number, choice in enumerate(face.choices, 1):
-        lines += _hung(f"{number}  ", choice, width)
+        mark, style = ("▸", "bold") if chosen == str(number) else (" ", "")
+        lines += [(text, style) for text, _ in _hung(f"{mark}{number}  ", choice, width)]
     return _moved(lines)
 
 
@@ -108,6 +109,14 @@ def span(time: timedelta) -> str:
             count = round(days / size)
             return f"{count} {name}{'s' * (count != 1)}"
     return f"{days} days"
+
+
+def head(text: str, width: int) -> Line:
+    """The first line of a page: parts that have no room are left out, the last first; no number is cut."""
+    parts = text.split("   ")
+    while len(parts) > 1 and len("   ".join(parts)) + 1 > width:
+        parts.pop()
+    return cut(f" {'   '.join(parts)}", width), "bold"
 
 
 def cut(text: str, width: int) -> str:

@@ -84,3 +84,11 @@ def test_code_maths_and_pieces():
 def test_words_are_without_a_paragraph():
     assert Writer("a.html").words("*a* $x$").startswith("<em>a</em> <math")
     assert Writer("a.html").words("a\n\nb").count("<p>") == 2
+
+
+def test_code_in_a_table_is_parted_at_its_joints_and_no_number():
+    text = Writer("lessons/norm.html").html(
+        "| a | b |\n|---|---|\n| `block.num_heads=G` | `1e-5, 0.25` |\n\n`block.norm=rms`"
+    )
+    assert "<code>block.<wbr>num_<wbr>heads=<wbr>G</code>" in text and "<code>1e-5, 0.25</code>" in text
+    assert "<code>block.norm=rms</code>" in text

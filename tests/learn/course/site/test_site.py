@@ -21,6 +21,7 @@ VOID = {
     "link",
     "input",
     "br",
+    "wbr",
     "hr",
     "img",
     "path",

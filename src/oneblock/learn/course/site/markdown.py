@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, MutableMapping, Sequence
 from html import escape
 from typing import Any
@@ -16,6 +17,8 @@ from oneblock.learn.course.site.address import address, seen_from
 from oneblock.learn.course.site.maths import displayed, mathml
 
 Env = MutableMapping[str, Any]
+JOINT = re.compile(r"(?<=\w)([._=/]+)(?=[A-Za-z])")
+"""Where a long name in a narrow column may go on in the next line; a number never does."""
 
 
 class Writer(RendererHTML):
@@ -32,6 +35,7 @@ class Writer(RendererHTML):
         self.page, self.own, self.piece, self.deeper, self.prefix = page, own or page, piece, deeper, prefix
         self.slugs: list[str] = []
         self.level = 0
+        self.in_table = False
 
     def html(self, markdown: str) -> str:
         """The HTML of a text."""
@@ -78,16 +82,25 @@ class Writer(RendererHTML):
 
     def table_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: Env) -> str:
         """A wide table scrolls inside itself."""
+        self.in_table = True
         return f'<div class="scroll{_wide(tokens, index)}" data-name="table, scrolls sideways"><table>\n'
 
     def table_close(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: Env) -> str:
         """The end of both."""
+        self.in_table = False
         return "</table></div>\n"
 
     def th_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: Env) -> str:
         """A head says of what it is the head; an empty corner is a cell."""
         style = f' style="{tokens[index].attrs["style"]}"' if "style" in tokens[index].attrs else ""
         return f'<th scope="col"{style}>'
+
+    def code_inline(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: Env) -> str:
+        """`code`; in a table it may be parted at its joints."""
+        text = escape(tokens[index].content)
+        if self.in_table:
+            text = JOINT.sub(r"\1<wbr>", text)
+        return f"<code>{text}</code>"
 
     def fence(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: Env) -> str:
         """Code; or a piece."""
