@@ -1,5 +1,7 @@
 """The desk: calls, gradients, weights by name, and what a call has left otherwise than it found it."""
 
+import random
+
 import pytest
 import torch
 from torch import nn
@@ -93,6 +95,23 @@ def test_a_mapping_may_be_written_the_other_way_round():
         assert a.same(net(x), right(x)) is None
 
 
+def test_a_mapping_may_know_of_classes_without_being_asked():
+    asked = []
+
+    def mapping(kind=None):
+        asked.append(kind)
+        return {"up": "first", "down": "second"} if kind == "Net" else {}
+
+    class Renamed(Plain):
+        def __init__(self, width, out):
+            super().__init__(width, out)
+            self.first, self.second = self.up, self.down
+            del self.up, self.down
+
+    asker(Net=Renamed, mapping=mapping).build("Net", 3, 5).load(weights())
+    assert asked == ["Net"]
+
+
 def test_what_cannot_be_loaded_is_named():
     with pytest.raises(Failed, match=r"no parameter up\.weight, down\.weight; it has turned, a\.weight, b\.weight"):
         asker(Net=Split).build("Net", 3, 5).load(weights())
@@ -150,7 +169,7 @@ def after(function, *args):
 
 
 def test_the_world_is_watched_and_put_right():
-    assert after(lambda x: x + torch.rand(2), torch.ones(2)) == {}
+    assert after(lambda x: x + torch.rand(2), torch.ones(2)) == {"drew": True}
     assert after(lambda: torch.manual_seed(5)) == {"seeded": ["torch.manual_seed"]}
     assert after(lambda: torch.set_default_dtype(torch.float64)) == {"dtype": "torch.float64"}
     assert torch.get_default_dtype() == torch.float32
@@ -162,6 +181,15 @@ def test_the_world_is_watched_and_put_right():
     finally:
         torch.exp = kept
     assert after(lambda: None) == {}
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(()), random.random])
+def test_who_draws_from_the_chance_of_all_is_seen_and_answers_as_before(draw):
+    desk = Desk({"f": lambda: float(draw()), "still": lambda: 1.0})
+    order = {"do": "call", "target": "f", "method": "", "args": (), "kwargs": {}, "seed": 3}
+    one, two, other = desk.answer(order), desk.answer(order), desk.answer(order | {"seed": 4})
+    assert one["after"]["drew"] and one["value"] == two["value"] != other["value"]
+    assert "drew" not in desk.answer(order | {"target": "still"})["after"]
 
 
 def test_inputs_changed_in_place_are_told():

@@ -195,7 +195,7 @@ def test_a_stub_is_told_as_what_it_is(folder):
     (folder / "softmax.py").write_text(text_of("softmax", "stub"))
     grade = check("softmax", seed=1)
     assert grade.failure == ("softmax is yours to write", "") and grade.line
-    assert f"values: softmax is yours to write (softmax.py, line {grade.line})" in str(grade)
+    assert f"the numbers: softmax is yours to write (softmax.py, line {grade.line})" in str(grade)
 
 
 def test_what_our_own_wrong_variants_are_warned_of_is_not_told(folder):

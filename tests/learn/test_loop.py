@@ -109,7 +109,7 @@ def test_a_save_is_graded_and_one_failure_shown(lab):
     terminal, graded = played(lab, save(lab, ONE, "x = 1"), "x", grades=[WRONG])
     assert graded == [ONE] and "grading …" in terminal.pages[1]
     page = " ".join(terminal.at[0].split())
-    assert "values: softmax(x, dim=1) is off by up to 0.3 (line 31)" in page
+    assert "the numbers: softmax(x, dim=1) is off by up to 0.3 (line 31)" in page
     assert "Your answer equals softmax with powers of 2 (difference 1e-16). The base is e." in page
     assert "Small enough for paper: softmax of [0, ln 2]." in page
     assert "1 of 3 checks pass, 1 more waits for this one" in page and "look at" not in page

@@ -155,9 +155,9 @@ def test_what_is_no_plain_value_stays_there(child):
 
 def test_what_is_needed_is_allowed(child):
     assert call(child, "scratch")["value"] == "fine"
-    # torch loads its compiler here, which tries out a folder and wraps functions of its own.
+    # torch loads its compiler here, which tries out a folder, wraps functions of its own and draws from Python's chance.
     answer = call(child, "optimise")
-    assert (answer["value"], answer["after"]) == ("fine", {})
+    assert answer["value"] == "fine" and not answer["after"].keys() - {"drew"}
 
 
 def test_nothing_of_the_answer_is_anywhere_around(child):

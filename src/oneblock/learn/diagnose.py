@@ -54,8 +54,9 @@ def diagnose(
     sentence = root.message
     if named is not None:
         variants, difference, whole = named
-        # Where calls go well and the failure is a word of the judge, there is no number to compare.
-        shown = f" (difference {difference:.1g})"
+        # Where the call that is shown raised, there is no number to compare.
+        answered = finding.asked is None or "value" in outcome.calls[finding.asked].answer
+        shown = f" (difference {difference:.1g})" if answered else ""
         says = " and, at the same time, ".join(variant.says for variant in variants)
         where = "your answer equals" if whole else "here your answer equals"
         repair = " ".join(variant.repair for variant in variants if variant.repair)
@@ -81,7 +82,7 @@ def match(
     allowed = EQUAL[dtype]
     partly: list[tuple[int, tuple[Wrong, ...], float]] = []
     began = time.process_time()
-    for count, (variants, switches) in enumerate(_candidates(exercise)):
+    for count, (variants, switches) in enumerate(_candidates(exercise, root.id)):
         if count > len(exercise.wrong) and time.process_time() - began > PATIENCE:
             break
         try:
@@ -112,16 +113,31 @@ def match(
     return variants, here, False
 
 
-def _candidates(exercise: Exercise) -> Iterator[tuple[tuple[Wrong, ...], dict[str, Any]]]:
-    """Each wrong variant by itself and on each right one, then each pair that can be had."""
-    bases = [{}, *(right.switches for right in exercise.right)]
-    for base in bases:
-        for wrong in exercise.wrong:
-            if not base.keys() & wrong.switches.keys():
-                yield (wrong,), base | wrong.switches
-    for one, two in itertools.combinations(exercise.wrong, 2):
-        if not one.switches.keys() & two.switches.keys():
-            yield (one, two), one.switches | two.switches
+def _candidates(exercise: Exercise, root: str) -> Iterator[tuple[tuple[Wrong, ...], dict[str, Any]]]:
+    """Each wrong variant by itself, then on each right one, then each pair that can be had.
+
+    Of many the time suffices for the first: those come first that are meant to die of the failure that is shown.
+    """
+
+    def elsewhere(variants: tuple[Wrong, ...]) -> int:
+        return sum(root not in variant.dies for variant in variants)
+
+    yield from (((wrong,), wrong.switches) for wrong in exercise.wrong)
+    on_right = [
+        ((wrong,), right.switches | wrong.switches)
+        for right in exercise.right
+        for wrong in exercise.wrong
+        if not right.switches.keys() & wrong.switches.keys()
+    ]
+    pairs = [
+        ((one, two), one.switches | two.switches)
+        for one, two in itertools.combinations(exercise.wrong, 2)
+        if not one.switches.keys() & two.switches.keys()
+    ]
+    for likely in (True, False):
+        yield from (entry for entry in on_right if (not elsewhere(entry[0])) is likely)
+        near = [entry for entry in pairs if (elsewhere(entry[0]) < 2) is likely]
+        yield from sorted(near, key=lambda entry: elsewhere(entry[0]))
 
 
 class Replay:
@@ -204,6 +220,8 @@ def _worked(exercise: Exercise, desk: Callable[[dict[str, Any]], dict[str, Any]]
         try:
             got = example.run(Asker(desk, check="worked", seed=0, dtype=dtype, calls=[]))
         except (Raised, Failed) as error:
+            if str(error).endswith("is yours to write"):
+                continue  # It is not begun; what is shown has failed in another.
             return "" if str(error) == said else f"{example.says} On paper: {numbers(right)}. Yours: {error}"
         except Exception:  # The process has ended, or what came cannot even be looked at.
             return ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from oneblock.learn.check_words import words_of
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -59,6 +61,11 @@ class Grade:
         }
 
     @property
+    def asked(self) -> str:
+        """What the shown check asks about, in words."""
+        return words_of(self.exercise, self.root)
+
+    @property
     def failure(self) -> tuple[str, str]:
         """The shown failure's message, and what the diagnosis says beyond it."""
         message = next((each.message for each in self.checks if each.id == self.root), "")
@@ -77,7 +84,7 @@ class Grade:
         if not self.passed:
             message, more = self.failure
             where = f" ({self.file}, line {self.line})" if self.line and f"line {self.line}" not in message else ""
-            lines += [f"  {self.root}: {message}{where}"]
+            lines += [f"  {self.asked}: {message}{where}"]
             lines += [f"  {more}"] if more else []
             lines += [f"  Small enough for paper: {self.worked}"] if self.worked else []
             waiting = sum(each.status == "SKIP" for each in self.checks)

@@ -21,6 +21,7 @@ WORLD = {
     "dtype": "it changes torch's default dtype, for everyone: give dtype= where you make a tensor",
     "no_grad": "it turns gradients off for everyone and not on again: `with torch.no_grad():` does both",
     "patched": "it replaces functions of others",
+    "profiler": "it uses torch's profiler, by which your calls are watched here: leave it out",
 }
 
 
@@ -73,7 +74,8 @@ def judge(
     else:
         asked = [Verdict(id=check.id, status="SKIP", message="waits for loads") for check in exercise.checks]
     right = all(verdict.status == "PASS" for verdict in asked)
-    answers = [opened, *(call.answer for call in outcome.calls)]
+    kept, more = _again(desk, outcome.calls) if right else (None, [])
+    answers = [opened, *(call.answer for call in outcome.calls), *more]
     outcome.verdicts = [
         _verdict("loads", loads),
         _verdict("own_work", _own_work([*shortcuts, *(s for a in answers for s in a["after"].get("shortcuts", ()))])),
@@ -81,7 +83,7 @@ def judge(
         # Before the others: numbers and gradients that are wrong may come of it.
         _verdict("inputs", _inputs(outcome.calls)),
         *asked,
-        _verdict("again", _again(desk, outcome.calls)) if right else Verdict(id="again", status="SKIP"),
+        _verdict("again", kept) if right else Verdict(id="again", status="SKIP"),
     ]
     return outcome
 
@@ -172,8 +174,12 @@ def _place(path: str) -> str:
     return f"argument {rest}" if where == "1" else f"argument number {int(rest) + 1}"
 
 
-def _again(desk: Desk, calls: list[Asked]) -> Finding | None:
-    """One call of each check once more, with others in between: the same question has the same answer."""
+def _again(desk: Desk, calls: list[Asked]) -> tuple[Finding | None, list[dict[str, Any]]]:
+    """One call of each check once more, with others in between: the same question has the same answer.
+
+    The answers too: torch's operators are watched here, beneath all that a learner's code could switch off.
+    """
+    answers: list[dict[str, Any]] = []
     last: dict[str, Asked] = {}
     for call in calls:
         # What was loaded or set since then makes it another question.
@@ -185,13 +191,15 @@ def _again(desk: Desk, calls: list[Asked]) -> Finding | None:
             continue
         try:
             # With another state of the global generator: who draws from it answers differently.
-            answer = desk(call.order | {"seed": call.order["seed"] + 1})
+            answer = desk(call.order | {"seed": call.order["seed"] + 1, "below": True})
         except Ended as end:
-            return Finding(message=f"asked a second time: {end}", line=end.line)
+            return Finding(message=f"asked a second time: {end}", line=end.line), answers
+        answers.append(answer)
         if distance(call.order, call.answer, answer) > 1e-9:
             name = call.order["target"] if isinstance(call.order["target"], str) else "your module"
-            return Finding(message=f"{name} answers the same question differently the second time: something is kept")
-    return None
+            says = f"{name} answers the same question differently the second time: something is kept"
+            return Finding(message=says), answers
+    return None, answers
 
 
 def _flat(value: Any) -> list[Any]:

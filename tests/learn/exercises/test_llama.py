@@ -1,9 +1,11 @@
 """From GPT to Llama: the reference against what others compute."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
-from oneblock.learn.exercises import text_of
+from oneblock.learn.exercises import exercise_named, text_of
+from oneblock.learn.prove import here
 
 
 def test_the_reference_turns_as_complex_numbers_do():
@@ -34,3 +36,14 @@ def test_the_reference_is_torchs_own_attention_in_groups():
     right = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True).transpose(1, 2).flatten(2)
     causal = torch.ones(5, 5, dtype=torch.bool).tril()
     torch.testing.assert_close(ours(x, causal), right @ ours.output.weight.T)
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [("short_table", "far"), ("last_place", "far"), ("coarse_places", "far"), ("turned_too", "heads_plain")],
+)
+def test_far_places_and_heads_of_an_even_width_are_asked(name, check):
+    exercise = exercise_named("llama")
+    wrong = next(each for each in exercise.wrong if each.name == name)
+    outcome, diagnosis = here(exercise, wrong.switches, seed=0)
+    assert outcome.root.id == check and diagnosis.named == (name,)

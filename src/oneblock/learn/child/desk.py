@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from . import mapping
 from .given import GIVEN
+from .operators import Operators
 from .watch import Made, Shortcuts, World, the_world
 from .wire import LENT, Handle, Lent, Seeded, plain
 
@@ -44,12 +45,12 @@ class Desk:
         """The answer to one order; what the learner's code raises is an answer too."""
         order = dict(order)
         do: Callable[..., Any] = getattr(self, "do_" + order.pop("do"))
-        seed, watch = order.pop("seed", 0), order.pop("watch", True)
+        seed, watch, below = order.pop("seed", 0), order.pop("watch", True), order.pop("below", False)
         args, kwargs = order.get("args", ()), order.get("kwargs", {})
         kept = self._copies((args, kwargs))
         if "args" in order or "kwargs" in order:
             order["args"], order["kwargs"] = self._copies((args, kwargs))
-        shortcuts = Shortcuts(self.watched, self.folder)
+        shortcuts, operators = Shortcuts(self.watched, self.folder), Operators(self.watched)
         self.given = kept
         self.world.begin(seed)
         answer: dict[str, Any]
@@ -57,6 +58,8 @@ class Desk:
             with ExitStack() as stack:
                 if watch and self.watched:
                     stack.enter_context(shortcuts)
+                if below:
+                    stack.enter_context(operators)
                 answer = {"value": do(**order)}
         except BaseException as error:
             answer = {"error": told(error, self.folder, self.file)}
@@ -65,8 +68,11 @@ class Desk:
             changed = self._changed(kept, self.given)
             if changed:
                 after["changed"] = changed
-        if shortcuts.seen:
-            after["shortcuts"] = shortcuts.seen
+        seen = shortcuts.seen or operators.seen or self.world.whole(self.folder)
+        if seen:
+            after["shortcuts"] = seen
+        if operators.disturbed:
+            after["profiler"] = True
         return answer | {"after": after}
 
     def do_names(self) -> dict[str, str]:

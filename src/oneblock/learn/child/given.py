@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +35,8 @@ class Watched(nn.Module):
     weights go back to what they were at first, so that nothing depends on the optimiser.
     """
 
-    stepped: ClassVar[list[tuple[Any, bool]]] = []
-    """Of each step in this process: the optimiser, and whether it remembers something."""
+    known: ClassVar[WeakValueDictionary[int, Watched]] = WeakValueDictionary()
+    """Whose a parameter is, by its id."""
     hooked = False
 
     def __init__(self, vocab_size: int, scale: float = 1.0, still: bool = False, records: bool = True) -> None:
@@ -49,8 +49,11 @@ class Watched(nn.Module):
         self.usual = nn.Parameter(torch.zeros(vocab_size))
         self.passes: list[dict[str, Any]] = []
         self.quiet = 0
+        # Of each step of an optimiser: which, whether it remembers something, and what it has made of the weights.
+        self.stepped: list[tuple[Any, bool, dict[int, Tensor]]] = []
         self.first: list[Tensor] | None = None
         for name, parameter in self.named_parameters():
+            Watched.known[id(parameter)] = self
             parameter.register_post_accumulate_grad_hook(lambda p, name=name: self._graded(name, p))
         if not Watched.hooked:
             Watched.hooked = True
@@ -58,12 +61,12 @@ class Watched(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         if self.records:
-            self._record()
+            self._record(tokens)
         rows, past = self.token.weight[tokens], self.past.weight[tokens].cumsum(1)
         count = torch.arange(1, tokens.shape[1] + 1, dtype=rows.dtype)[:, None]
         return self.scale * (rows + past / count + self.usual)
 
-    def _record(self) -> None:
+    def _record(self, tokens: Tensor) -> None:
         own = list(self.parameters())
         if self.still:
             self.first = self.first or [p.detach().clone() for p in own]
@@ -74,9 +77,10 @@ class Watched(nn.Module):
             self.quiet += 1
             return
         entry = {
+            "tokens": tokens.detach().clone(),
             "weights": [p.detach().clone() for p in own],
             "training": all(module.training for module in self.modules()),
-            "steps": len(Watched.stepped),
+            "steps": len(self.stepped),
             "quiet": self.quiet,
             "gradients": {},
         }
@@ -85,11 +89,15 @@ class Watched(nn.Module):
     def _graded(self, name: str, parameter: Tensor) -> None:
         if self.passes and parameter.grad is not None:
             self.passes[-1]["gradients"][name] = parameter.grad.detach().clone()
-            self.passes[-1]["graded"] = len(Watched.stepped)
+            self.passes[-1]["graded"] = len(self.stepped)
 
     def gradients(self) -> list[dict[str, Tensor]]:
         """After each backward pass, what stood in .grad."""
         return [entry["gradients"] for entry in self.passes]
+
+    def seen(self) -> list[Tensor]:
+        """The tokens of each pass."""
+        return [entry["tokens"] for entry in self.passes]
 
     def weights_then(self) -> list[list[Tensor]]:
         """At each pass, and now."""
@@ -99,28 +107,40 @@ class Watched(nn.Module):
         """By pass, what does not depend on the optimiser: weights that changed, its steps, passes without gradients."""
         then = self.weights_then()
         changed = [[not torch.equal(a, b) for a, b in zip(one, two, strict=True)] for one, two in pairwise(then)]
-        own = set(map(id, self.parameters()))
-        mine = [
-            (at, optimizer, remembers)
-            for at, (optimizer, remembers) in enumerate(Watched.stepped)
-            if any(id(p) in own for group in optimizer.param_groups for p in group["params"])
-        ]
-        bounds = pairwise([*(entry["steps"] for entry in self.passes), math.inf])
+        bounds = pairwise([*(entry["steps"] for entry in self.passes), len(self.stepped)])
         quiet = [*(entry["quiet"] for entry in self.passes[1:]), self.quiet]
         return {
             "changed": changed,
-            "steps": [sum(one <= at < two for at, _, _ in mine) for one, two in bounds],
+            "steps": [self._updates(one, two) for one, two in bounds],
+            "changed_after": self._changed_after(then),
             "late": [entry.get("graded", entry["steps"]) - entry["steps"] for entry in self.passes],
             "put_back": any(all(map(torch.equal, then[-1], early)) for early in then[:-1]),
-            "forgetful": any(
-                remembers and all(optimizer is not other for _, other, _ in mine[:before])
-                for before, (_, optimizer, remembers) in enumerate(mine)
-                if before
-            ),
+            "forgetful": any(self._forgets(at) for at in range(1, len(self.stepped))),
             "quiet": [end - entry["quiet"] for end, entry in zip(quiet, self.passes, strict=True)],
             "downhill": [self._downhill(*three) for three in zip(then, then[1:], self.passes, strict=False)],
             "training": [entry["training"] for entry in self.passes],
         }
+
+    def _forgets(self, at: int) -> bool:
+        """Whether a step's optimiser is a new one that remembers, for parameters that another has stepped before."""
+        optimizer, remembers, left = self.stepped[at]
+        before = self.stepped[:at]
+        known = any(optimizer is other for other, _, _ in before)
+        return remembers and not known and any(left.keys() & theirs.keys() for _, _, theirs in before)
+
+    def _updates(self, one: int, two: int) -> int:
+        """How often a parameter was stepped between two passes, the one that was most often."""
+        stepped = [number for _, _, left in self.stepped[one:two] for number in left]
+        return max((stepped.count(id(p)) for p in self.parameters()), default=0)
+
+    def _changed_after(self, then: list[list[Tensor]]) -> bool:
+        """Whether weights are others now than the last optimiser's step left them, and not after those before."""
+        own, moved = list(map(id, self.parameters())), []
+        ends = [*(entry["steps"] for entry in self.passes[1:]), len(self.stepped)]
+        for entry, end, now in zip(self.passes, ends, then[1:], strict=True):
+            left = self.stepped[end - 1][2] if end > entry["steps"] else {}
+            moved.append(any(n in left and not torch.equal(left[n], t) for n, t in zip(own, now, strict=True)))
+        return bool(moved) and moved[-1] and not any(moved[:-1])
 
     def _downhill(self, one: list[Tensor], two: list[Tensor], entry: dict[str, Any]) -> int:
         parts = zip(self.named_parameters(), one, two, strict=True)
@@ -129,7 +149,11 @@ class Watched(nn.Module):
 
 
 def _stepped(optimizer: Any, args: Any, kwargs: Any) -> None:
-    Watched.stepped.append((optimizer, any(map(bool, optimizer.state.values()))))
+    own = [p for group in optimizer.param_groups for p in group["params"]]
+    models = {id(model): model for p in own if (model := Watched.known.get(id(p))) is not None and model.records}
+    for model in models.values():
+        left = {id(p): p.detach().clone() for p in own}
+        model.stepped.append((optimizer, any(map(bool, optimizer.state.values())), left))
 
 
 class Feed:

@@ -21,7 +21,7 @@ def wanted(names: dict[str, Any], kind: str) -> dict[str, Any]:
     hook = names.get("mapping")
     if hook is None:
         return {}
-    asked = [p for p in inspect.signature(hook).parameters.values() if p.default is p.empty]
+    asked = [p for p in inspect.signature(hook).parameters.values() if p.default in (p.empty, None)]
     said = hook(kind) if asked else hook()
     if not isinstance(said, dict):
         raise TypeError(f"mapping() must give a dict of names, and gave {type(said).__name__}")

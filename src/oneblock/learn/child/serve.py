@@ -19,6 +19,7 @@ import torch
 
 from .desk import Desk, told
 from .limits import computing, forbid, limit
+from .operators import watch_whole
 from .watch import World
 from .wire import LIMIT, WireError, pack, unpack, write_all
 
@@ -41,7 +42,9 @@ def serve(orders: int, answers: int, traces: int, preload: str = "") -> None:
     _warm()
     if preload:
         importlib.import_module(preload)
+    attended = watch_whole()
     world, desk, leave, seconds = World(), None, os._exit, 0.0
+    world.attended = attended
     world.watch_seeding()
     write_all(answers, pack({"number": 0}))
     while True:

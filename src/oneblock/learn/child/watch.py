@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import operator
+import random
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, resolve_name
 
+from .operators import WHOLE
 from .wire import plain
 
 PLACES = (
@@ -126,16 +128,22 @@ class World:
         self.before = [Held(place, where) for place, where in PLACES]
         # Of the generator itself: torch.manual_seed looks for every device, which takes milliseconds.
         self.seeded, self.seed = torch.default_generator.initial_seed, torch.default_generator.manual_seed
+        self.python, self.python_state = random.seed, random.getstate
+        self.state, self.equal = torch.default_generator.get_state, torch.equal
         self.dtype, self.enabled = torch.get_default_dtype, torch.is_grad_enabled
         self.first_dtype = torch.get_default_dtype()
         self.noted: list[str] = []
+        self.attended: list[list[tuple[str, int]]] = []
         self.reset: tuple[Callable[..., Any], ...] = (torch.set_default_dtype, torch.set_grad_enabled)
 
     def begin(self, seed: int) -> None:
-        """Before a call: the global generator starts at a seed, so that one and the same call can be repeated."""
+        """Before a call: torch's and Python's chance start at a seed, so that one and the same call can be repeated."""
         self.asked = seed
         self.noted.clear()
+        self.attended.clear()
         self.seed(seed)
+        self.python(seed)
+        self.chance = self.state(), self.python_state()
 
     def watch_seeding(self) -> None:
         """Notes who seeds Python's and numpy's generators, which do not tell; for a process that is the learner's."""
@@ -150,6 +158,11 @@ class World:
 
             module.seed = seed
 
+    def whole(self, folder: str) -> list[dict[str, Any]]:
+        """Calls of torch's own multi-head attention, by whatever way, with the learner's line."""
+        mine = [[line for file, line in stack if folder and file.startswith(folder)] for stack in self.attended]
+        return [{"name": WHOLE, "line": lines[0] if lines else 0} for lines in mine]
+
     def moved(self) -> dict[str, Any]:
         """What a call has left otherwise than it found it; put right again where that is possible."""
         found: dict[str, Any] = {}
@@ -163,10 +176,16 @@ class World:
         if not self.enabled():
             found["no_grad"] = True
             self.reset[1](True)
+        if "seeded" not in found and self.drew():
+            found["drew"] = True
         patched = self.patched()
         if patched:
             found["patched"] = patched
         return found
+
+    def drew(self) -> bool:
+        """Whether the last call has drawn from the chance of all, torch's or Python's."""
+        return not self.equal(self.state(), self.chance[0]) or self.python_state() != self.chance[1]
 
     def patched(self) -> list[str]:
         """Names of torch and Python that stood for something else; they are put right."""

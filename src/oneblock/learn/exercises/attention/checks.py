@@ -71,6 +71,28 @@ def mask(a: Asker) -> Finding | None:
     return None
 
 
+def long(a: Asker) -> Finding | None:
+    q, k, v = a.randn(3, 5), a.randn(131, 5), a.randn(131, 2)
+    return compared(a, q, k, v, told=" with 131 keys") or compared(
+        a, q, k, v, some_mask(a, 3, 131), told=" with 131 keys under a mask"
+    )
+
+
+def hidden(a: Asker) -> Finding | None:
+    # Scores near −20,000, which a hidden one at −10,000 would beat. K = 16 and whole numbers: exact in float32 too.
+    q, k, v = torch.zeros(3, 16, dtype=a.dtype), torch.zeros(7, 16, dtype=a.dtype), a.randn(7, 5)
+    q[:, 0], q[:, 1] = 200.0, a.randint(1, 4, 3).to(a.dtype)
+    k[:, 0], k[:, 1] = -400.0, a.randint(-3, 4, 7).to(a.dtype)
+    found = compared(a, q, k, v, some_mask(a, 3, 7), told=" for scores near −20,000 under a mask")
+    if found:
+        return found
+    # Hidden keys whose scores are the largest by 60: less than what float32 has shares for.
+    large, beyond = q.clone(), k.clone()
+    large[:, 0], beyond[:, 0] = 40.0, torch.tensor([0, 6, 0, 0, 6, 0, 0])
+    seen = (beyond[:, 0] == 0).expand(3, 7)
+    return compared(a, large, beyond, v, seen, told=" where hidden scores are the largest by far")
+
+
 def large(a: Asker) -> Finding | None:
     q, k, v = inputs(a)
     # Scores of about 10,000 whose differences are small.
@@ -211,6 +233,26 @@ CHECKS = (
             "Scores of 10,000 are as good as scores of 0: only differences count.",
             "Look at your softmax.",
             "subtract the largest score of each query before exp",
+        ),
+    ),
+    Check(
+        id="long",
+        run=long,
+        needs=("mask",),
+        hints=(
+            "Every query attends to all keys that it may see, however many there are.",
+            "Look for a number that stands for a length.",
+            "no size is written out: all come from the shapes of q, k and v",
+        ),
+    ),
+    Check(
+        id="hidden",
+        run=hidden,
+        needs=("mask", "large"),
+        hints=(
+            "A hidden key has a share of 0 whatever its score and those of the others are.",
+            "Look at the number that stands for −∞, or at what is taken from hidden scores: is it large enough?",
+            "fill hidden scores with the lowest number of the dtype",
         ),
     ),
     Check(

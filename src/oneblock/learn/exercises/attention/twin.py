@@ -29,6 +29,7 @@ def attention(
     mask_in_place: bool = False,
     q_in_place: bool = False,
     dtype: str = "kept",
+    window: int = 0,
 ) -> object:
     width = q.shape[-1]
     divisor = {"root": math.sqrt(width), "none": 1.0, "width": width, "values": math.sqrt(v.shape[-1])}
@@ -60,6 +61,7 @@ def attention(
         may = ~may if polarity == "hides" else may
         may = may.transpose(-2, -1) if turned else may
         low = {"lowest": torch.finfo(scores.dtype).min, "infinite": -math.inf, "ten": -10.0, "zero": 0.0, "big": -1e9}
+        low["ten thousand"] = -1e4
         if masked == "before" and fill == "product":
             scores = scores + (~may).to(scores.dtype) * -math.inf
         elif masked == "before" and fill == "added infinite":
@@ -68,8 +70,12 @@ def attention(
             scores = torch.where(may, scores, torch.tensor(-1e9, dtype=scores.dtype))
         elif masked == "before" and fill == "added":
             scores = scores + torch.zeros(may.shape, dtype=scores.dtype).masked_fill(~may, -1e9)
+        elif masked == "before" and fill == "less fifty":
+            scores = scores - 50.0 * (~may).to(scores.dtype)
         elif masked == "before":
             scores = scores.masked_fill(~may, low[fill])
+    if window:
+        scores = scores.masked_fill(torch.arange(k.shape[-2]) < k.shape[-2] - window, -1e30)
     kept = scores
     if shift:
         scores = scores - scores.amax(dim=axis, keepdim=True)

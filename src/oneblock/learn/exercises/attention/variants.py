@@ -218,6 +218,27 @@ WRONG = (
         repair="What comes in as float64 goes out as float64.",
         dtype="float64",
     ),
+    Wrong(
+        name="minus_ten_thousand",
+        says="attention with −10⁴ in the place of −∞, which scores can be below",
+        dies=("hidden",),
+        switches={"fill": "ten thousand"},
+        repair=BEFORE,
+    ),
+    Wrong(
+        name="less_fifty",
+        says="attention that takes 50 from hidden scores",
+        dies=("hidden",),
+        switches={"fill": "less fifty"},
+        repair=BEFORE,
+    ),
+    Wrong(
+        name="window",
+        says="attention to the last 64 keys alone",
+        dies=("long",),
+        switches={"window": 64},
+        repair="Every query attends to all keys that the mask shows.",
+    ),
 )
 
 RIGHT = (

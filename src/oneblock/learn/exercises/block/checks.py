@@ -69,8 +69,12 @@ def causal(a: Asker) -> Finding | None:
 def values(a: Asker) -> Finding | None:
     # Long enough for a token to have several before it.
     batch, time = [(3, 5), (2, 7), (3, 7)][int(a.randint(0, 3, 1))]
-    width, heads, hidden = [(10, 2, 13), (15, 3, 11)][int(a.randint(0, 2, 1))]
-    return judged(a, block_weights(a, width, hidden), heads, {"": a.randn(batch, time, width)})
+    # Heads of odd width and of even: some do something else to the even ones, such as turning pairs.
+    cases = [[(10, 2, 13), (15, 3, 11)][int(a.randint(0, 2, 1))], (8, 2, 11)]
+    answers = [
+        judged(a, block_weights(a, w, hidden), heads, {"": a.randn(batch, time, w)}) for w, heads, hidden in cases
+    ]
+    return next(filter(None, answers), None)
 
 
 def sizes(a: Asker) -> Finding | None:
@@ -90,7 +94,13 @@ def sizes(a: Asker) -> Finding | None:
 
 def lengths(a: Asker) -> Finding | None:
     given = {f" for {time} token{'s' * (time > 1)}": a.randn(2, time, WIDTH) for time in (3, 1, 7, 40)}
-    return judged(a, block_weights(a, WIDTH, HIDDEN), HEADS, given | {" for one text": a.randn(1, 5, WIDTH)})
+    found = judged(
+        a,
+        block_weights(a, WIDTH, HIDDEN),
+        HEADS,
+        given | {" for one text": a.randn(1, 5, WIDTH), " for five": a.randn(5, 3, WIDTH)},
+    )
+    return found or judged(a, block_weights(a, 4, 3), 1, {" for 1,031 tokens": a.randn(1, 1031, 4)})
 
 
 def refuses(a: Asker) -> Finding | None:

@@ -155,6 +155,27 @@ STEPS = (
         repair=LENGTH,
     ),
     Wrong(
+        name="a_thousand",
+        says="a block with a mask for 1,024 tokens",
+        dies=("lengths",),
+        switches={"see": "thousand"},
+        repair=LENGTH,
+    ),
+    Wrong(
+        name="last_64",
+        says="a block whose tokens see the last 64 alone",
+        dies=("lengths",),
+        switches={"see": "last 64"},
+        repair="Each token sees all before it.",
+    ),
+    Wrong(
+        name="turned",
+        says="a block that turns q and k by their places where the heads' width is even",
+        dies=("values",),
+        switches={"form": "turned"},
+        repair="The block knows no places: they are added before it, in exercise 8.",
+    ),
+    Wrong(
         name="unscaled",
         says="a block whose attention has no 1/√K",
         dies=("values",),

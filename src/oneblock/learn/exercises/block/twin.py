@@ -71,6 +71,16 @@ class FeedForward(nn.Module):
         return given + came if self.residual else given
 
 
+def turned(x: Tensor) -> Tensor:
+    """Rotary positions, first half with second."""
+    pairs = x.shape[-1] // 2
+    angles = torch.arange(x.shape[-2], dtype=x.dtype)[:, None] * 10000.0 ** (
+        -torch.arange(pairs, dtype=x.dtype) / pairs
+    )
+    one, two = x.chunk(2, -1)
+    return torch.cat([one * angles.cos() - two * angles.sin(), two * angles.cos() + one * angles.sin()], -1)
+
+
 class Attention(nn.Module):
     """Heads under a mask; several ways to leave the right one."""
 
@@ -95,6 +105,10 @@ class Attention(nn.Module):
         if self.see == "sixteen":
             return torch.ones(16, 16, dtype=torch.bool).tril()[:tokens, :tokens]
         all_ones, moved = torch.ones(tokens, tokens, dtype=torch.bool), {"one ahead": 1, "window": 0}
+        if self.see == "thousand":
+            return torch.ones(1024, 1024, dtype=torch.bool).tril()[:tokens, :tokens]
+        if self.see == "last 64":
+            return all_ones.tril() & all_ones.triu(-63)
         if self.see == "everything":
             return all_ones
         if self.see == "later":
@@ -109,6 +123,8 @@ class Attention(nn.Module):
         parts = (self.q(x), self.k(x), self.v(x)) if self.form == "split" else self.qkv(x).chunk(3, -1)
         heads = 1 if self.form == "one head" else self.heads
         q, k, v = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in parts)
+        if self.form == "turned" and q.shape[-1] % 2 == 0:
+            q, k = (turned(part) for part in (q, k))
         scores = q @ k.transpose(-2, -1)
         scores = scores / math.sqrt(q.shape[-1]) if self.form != "unscaled" else scores
         may = self.may(x.shape[1])

@@ -88,6 +88,27 @@ MORE = (
         repair="Nothing is forgotten here.",
     ),
     Wrong(
+        name="short_buffer",
+        says="cached attention with a buffer for 64 tokens",
+        dies=("long",),
+        switches={"form": "short buffer"},
+        repair="Join old and new, or make a longer buffer where one is full.",
+    ),
+    Wrong(
+        name="last_64",
+        says="cached attention that forgets all but the last 64 tokens",
+        dies=("long",),
+        switches={"store": "last 64"},
+        repair="Nothing is forgotten here.",
+    ),
+    Wrong(
+        name="turned_too",
+        says="cached attention that turns q and k by their places where the heads' width is even",
+        dies=("long", "first"),
+        switches={"merge": "turned"},
+        repair="Attention here knows no places but by its mask.",
+    ),
+    Wrong(
         name="window",
         says="cached attention with a window of 8 tokens",
         dies=("chunks", "long"),

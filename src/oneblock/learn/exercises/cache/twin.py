@@ -49,7 +49,7 @@ def _opened(cache: Any, form: str, position: int) -> tuple[Tensor, Tensor] | Non
         return cache.k, cache.v
     if form == "stacked":
         return cache[0], cache[1]
-    if form == "buffer":
+    if form in ("buffer", "short buffer"):
         return cache[0][:, :, :position], cache[1][:, :, :position]
     if form == "tokens":
         return torch.stack([k for k, _ in cache], 2), torch.stack([v for _, v in cache], 2)
@@ -71,9 +71,12 @@ def _closed(k: Tensor, v: Tensor, cache: Any, form: str, new: tuple[Tensor, Tens
         cache = [] if cache is None else cache
         cache.append(new)
         return cache
-    if form == "buffer":
+    if form in ("buffer", "short buffer"):
         size = (*k.shape[:2], 64, k.shape[-1])
         cache = (torch.zeros(size, dtype=k.dtype), torch.zeros(size, dtype=k.dtype)) if cache is None else cache
+        if form == "buffer" and k.shape[2] > cache[0].shape[2]:
+            # Twice as long, with what is there at its front.
+            cache = tuple(torch.cat([kept, kept.new_zeros(*k.shape[:2], k.shape[2], k.shape[-1])], 2) for kept in cache)
         for buffer, part in zip(cache, new, strict=True):
             buffer[:, :, position : position + part.shape[2]] = part
         return cache
@@ -128,6 +131,14 @@ def _may(queries: int, keys: int, position: int, how: str, first: bool) -> Tenso
     return key <= place
 
 
+def turned(x: Tensor, position: int) -> Tensor:
+    """Rotary positions, first half with second."""
+    pairs, place = x.shape[-1] // 2, position + torch.arange(x.shape[-2], dtype=x.dtype)
+    angles = place[:, None] * 10000.0 ** (-torch.arange(pairs, dtype=x.dtype) / pairs)
+    one, two = x.chunk(2, -1)
+    return torch.cat([one * angles.cos() - two * angles.sin(), two * angles.cos() + one * angles.sin()], -1)
+
+
 def attend_with_cache(
     attention: Any,
     x: Tensor,
@@ -167,6 +178,8 @@ def attend_with_cache(
         x.mul_(1.5)
     split = attention.project(x) if hasattr(attention, "project") else list(attention.qkv(x).chunk(3, -1))
     q, k, v = (part.unflatten(-1, (-1, width)).transpose(1, 2) for part in split)
+    if merge == "turned" and width % 2 == 0:
+        q, k, merge = turned(q, position), turned(k, position), "output"
     if early:
         k, v = (part.repeat_interleave(heads // groups, dim=1) for part in (k, v))
     if scale == "in the cache":
@@ -179,6 +192,8 @@ def attend_with_cache(
         stored = old
     if store == "eight":
         stored = (k[:, :, -8:], v[:, :, -8:])
+    if store == "last 64":
+        stored = (k[:, :, -64:], v[:, :, -64:])
     if dtype == "float32":
         stored = (stored[0].float().to(k.dtype), stored[1].float().to(k.dtype))
     elif dtype == "bfloat16":
@@ -202,7 +217,7 @@ def attend_with_cache(
     mixed = shares @ v
     mixed = mixed.transpose(1, 2).flatten(2) if turned_back else mixed.reshape(x.shape)
     output = mixed
-    if merge == "output":
+    if merge in ("output", "turned"):
         output = attention.merge(mixed) if hasattr(attention, "merge") else attention.output(mixed)
     if gives == "last":
         output = output[:, -1:]

@@ -88,7 +88,7 @@ RIGHT = (
     ),
     Right(
         name="buffer",
-        says="a buffer of fixed length, written at position",
+        says="a buffer that is written at position, and made longer where it is full",
         switches={"form": "buffer"},
     ),
     Right(

@@ -32,6 +32,10 @@ def more_queries(a: Asker) -> Finding | None:
     return compared(a, many, few) or compared(a, 7, 3)
 
 
+def long(a: Asker) -> Finding | None:
+    return next((found for sizes in ((131, 131), (67, 1031), (1031, 5)) if (found := compared(a, *sizes))), None)
+
+
 CHECKS = (
     Check(
         id="square",
@@ -70,6 +74,16 @@ CHECKS = (
             "With more queries than keys the last query still belongs to the last key; the first see none.",
             "Look for max(0, …), abs(…), or a case of its own.",
             "the same formula: i + num_keys - num_queries may be negative, and then no j is small enough",
+        ),
+    ),
+    Check(
+        id="long",
+        run=long,
+        needs=("more_queries",),
+        hints=(
+            "Any number of queries and keys, such as 67 and 1,031.",
+            "Look for a table of fixed size, a window, or numbers in a dtype that ends at 127.",
+            "make places and keys with torch.arange from the two arguments",
         ),
     ),
 )

@@ -21,12 +21,18 @@ def causal_mask(
     form: str = "places",
     own: bool = True,
     first: bool = False,
+    most: int = 0,
+    small: bool = False,
 ) -> Tensor:
+    if most:
+        num_queries, num_keys = min(num_queries, most), min(num_keys, most)
     rows, columns = {"T×S": (num_queries, num_keys), "S×T": (num_keys, num_queries)}.get(shape, (num_queries, num_keys))
     rows, columns = {"T×T": (num_queries,) * 2, "S×S": (num_keys,) * 2}.get(shape, (rows, columns))
     more = columns - rows
     ahead = {"right": more, "left": 0, "absolute": abs(more), "reversed": -more, "clamped": max(0, more)}[align]
     place, key = torch.arange(rows)[:, None] + ahead + offset, torch.arange(columns)[None, :]
+    if small:
+        place, key = place.to(torch.int8), key.to(torch.int8)
     mask = key <= place if direction == "past" else key >= place
     if form == "tril":
         mask = torch.ones(rows, columns, dtype=torch.bool).tril(columns - rows)

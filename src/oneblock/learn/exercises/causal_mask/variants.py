@@ -138,6 +138,27 @@ WRONG = (
         switches={"first": True},
         repair="A query that stands before every key sees none; exercise 2 gives such a row something finite.",
     ),
+    Wrong(
+        name="table_of_64",
+        says="a mask out of a table of 64 × 64",
+        dies=("long",),
+        switches={"most": 64},
+        repair="Make it as large as the arguments say.",
+    ),
+    Wrong(
+        name="window_128",
+        says="a mask by which each token sees the last 128 only",
+        dies=("long",),
+        switches={"window": 128},
+        repair="All earlier tokens may be seen.",
+    ),
+    Wrong(
+        name="small_numbers",
+        says="a mask made of places in int8, which end at 127",
+        dies=("long",),
+        switches={"small": True},
+        repair="Leave torch.arange its own dtype.",
+    ),
 )
 
 RIGHT = (

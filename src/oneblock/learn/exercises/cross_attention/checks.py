@@ -54,7 +54,7 @@ def values(a: Asker) -> Finding | None:
     batch, queries, keys = sizes(a)
     module, ours = pair(a)
     asked = [(a.randn(batch, queries, 15), a.randn(batch, keys, 15)), (a.randn(2, 3, 15), a.randn(2, 7, 15))]
-    asked += [(a.randn(2, 7, 15), a.randn(2, 5, 15)), (a.randn(1, 1, 15), a.randn(1, 2, 15))]
+    asked += [(a.randn(2, 7, 15), a.randn(2, 5, 15)), (a.randn(1, 1, 15), a.randn(1, 131, 15))]
     given = [module(x, memory) for x, memory in asked]
     for got, (x, memory) in zip(given, asked, strict=True):
         said = f"the output for {x.shape[1]} queries and {memory.shape[1]} memory tokens"
@@ -65,7 +65,7 @@ def values(a: Asker) -> Finding | None:
 
 
 def head_counts(a: Asker) -> Finding | None:
-    for width, heads in ((14, 2), (7, 1), (5, 5)):
+    for width, heads in ((14, 2), (7, 1), (5, 5), (8, 2)):
         module, ours = pair(a, width, heads)
         x, memory = a.randn(2, 3, width), a.randn(2, 5, width)
         found = a.same(module(x, memory), ours(x, memory).detach(), f"the output for width {width}, {heads} heads")
@@ -143,6 +143,16 @@ def large(a: Asker) -> Finding | None:
     return a.same(
         module(x, memory), ours(x, memory).detach(), "the output for scores in the thousands", tolerance=tolerance
     )
+
+
+def hidden(a: Asker) -> Finding | None:
+    module, ours = pair(a)
+    weights = {name: 100 * t.detach() for name, t in ours.named_parameters()}
+    x, memory, own = a.randn(2, 7, 15), a.randn(2, 7, 15), torch.eye(7, dtype=torch.bool).expand(2, 7, 7)
+    module.load(weights)
+    ours.load_state_dict(weights)
+    # Each sees one alone, whatever its score is and those of the hidden ones are.
+    return a.same(module(x, memory, own), ours(x, memory, own).detach(), "the output for large scores under a mask")
 
 
 def gradient(a: Asker) -> Finding | None:
@@ -251,6 +261,16 @@ CHECKS = (
             "Only differences of scores count.",
             "Look at your softmax.",
             "subtract each query's largest score before exp, or use torch.softmax",
+        ),
+    ),
+    Check(
+        id="hidden",
+        run=hidden,
+        needs=("mask_shapes", "large"),
+        hints=(
+            "A hidden token has a share of 0 whatever its score and those of the others are.",
+            "Look at the number that stands for −∞: is it low enough?",
+            "fill hidden scores with the lowest number of the dtype",
         ),
     ),
     Check(

@@ -128,7 +128,7 @@ class CrossAttention(nn.Module):
             if self.masked == "before" and self.fill == "added":
                 scores = scores + torch.zeros(may.shape, dtype=scores.dtype).masked_fill(~may, -1e9)
             elif self.masked == "before":
-                scores = scores.masked_fill(~may, low[self.fill])
+                scores = scores.masked_fill(~may, low.get(self.fill, -1e4))
         if self.shift:
             weights = scores.softmax(dim=self.axis)
         else:

@@ -270,6 +270,13 @@ WRONG = (
         switches={"memory_in_place": True},
         repair="Work on a new tensor: the next layer needs memory as it was.",
     ),
+    Wrong(
+        name="minus_ten_thousand",
+        says="cross-attention with −10⁴ in the place of −∞, which scores can be below",
+        dies=("hidden",),
+        switches={"fill": "ten thousand"},
+        repair="Use a very negative number such as torch.finfo(scores.dtype).min.",
+    ),
     *WRONG_WHOLE,
 )
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from oneblock.learn.asker import Asker, Failed, Remote, describe
 from oneblock.learn.exercise import Finding
 
-SOURCES, TARGETS, WIDTH, HEADS, CONTEXT = 13, 17, 10, 2, 7
+SOURCES, TARGETS, WIDTH, HEADS, CONTEXT = 13, 17, 10, 2, 67
 
 
 def shaken(a: Asker, layers: int = 2) -> Remote:
@@ -138,9 +138,9 @@ def two_halves(a: Asker) -> Finding | None:
 
 def causal(a: Asker) -> Finding | None:
     module = shaken(a)
-    source, target = texts(a, target=7)
+    source, target = texts(a, target=CONTEXT)
     got = logits(a, module, source, target)
-    changed = {place: logits(a, module, source, other(target, place, TARGETS)) for place in (6, 3, 1)}
+    changed = {place: logits(a, module, source, other(target, place, TARGETS)) for place in (CONTEXT - 1, 11, 6, 3, 1)}
     for place, now in changed.items():
         if differs(got[:, :place], now[:, :place]):
             return a.found(
@@ -229,6 +229,12 @@ def places(a: Asker) -> Finding | None:
         return a.found("two source tokens that change places change no logit: the encoder needs positions")
     if not differs(got[:, 2:], two[:, 2:]):
         return a.found("two target tokens that change places change no later logit: the decoder needs positions")
+    long, _ = texts(a, source=CONTEXT)
+    long[:, 64] = (long[:, 0] + 1) % SOURCES
+    back = long.clone()
+    back[:, 0], back[:, 64] = long[:, 64], long[:, 0]
+    if not differs(logits(a, module, long, target), logits(a, module, back, target)):
+        return a.found("source tokens 0 and 64 can change places unseen: a place of its own for each is asked")
     return None
 
 
@@ -283,7 +289,7 @@ def alone(a: Asker) -> Finding | None:
 
 
 def learns(a: Asker) -> Finding | None:
-    module = shaken(a)
+    module = shaken(a, layers=3)
     source, target = texts(a, batch=3, source=7, target=7)
     found = module.grads(source, target, weigh=a.randn(3, 7, TARGETS))["parameters"]
     idle = [name for name, g in found.items() if g is None or (g.dim() > 1 and not bool((g.abs() > 1e-12).any()))]

@@ -131,6 +131,13 @@ BLOCK = (
         repair="Every patch sees every other.",
     ),
     Wrong(
+        name="last_64",
+        says="a block whose tokens see the last 64 alone",
+        dies=("attention",),
+        switches={"sees": "last 64"},
+        repair="Every patch sees every other, however many there are.",
+    ),
+    Wrong(
         name="relu",
         says="a block with ReLU",
         dies=("second_branch",),

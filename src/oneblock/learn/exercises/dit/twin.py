@@ -125,6 +125,8 @@ class Attention(nn.Module):
         scores = q @ k.transpose(-2, -1) * (1.0 if self.how.get("scale") == "none" else self.head**-0.5)
         if self.how.get("sees") == "past":
             scores = scores.masked_fill(~torch.ones(length, length, dtype=torch.bool).tril(), -1e9)
+        elif self.how.get("sees") == "last 64":
+            scores = scores.masked_fill(torch.arange(length) < length - 64, -1e9)
         elif self.how.get("sees") == "itself":
             scores = scores.masked_fill(~torch.eye(length, dtype=torch.bool), -1e9)
         mixed = scores.softmax(-1) @ v

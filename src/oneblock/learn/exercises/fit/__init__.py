@@ -6,7 +6,7 @@ import torch
 
 from oneblock.learn.asker import Asker
 from oneblock.learn.exercise import Exercise, Worked
-from oneblock.learn.exercises.fit.checks import CHECKS
+from oneblock.learn.exercises.fit.graph import CHECKS
 from oneblock.learn.exercises.fit.twin import make
 from oneblock.learn.exercises.fit.variants import RIGHT, WRONG
 

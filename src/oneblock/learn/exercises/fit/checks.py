@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from oneblock.learn.asker import TOLERANCE, Asker, Remote, describe
-from oneblock.learn.exercise import Check, Finding
+from oneblock.learn.exercise import Finding
 
 VOCAB = 7
 NAMES = ("usual", "token.weight", "past.weight")
@@ -29,6 +29,16 @@ def lent(a: Asker, *, still: bool, scale: float = 1.0) -> tuple[Remote, list[Ten
     weights = [drawn[name] for name in NAMES]
     model.train()
     return model, weights
+
+
+def sure_of_zero(a: Asker, much: float) -> tuple[Remote, list[Tensor]]:
+    """A model whose logits are so much for token 0 and 0 for all others, and its weights."""
+    model = a.build("Watched", VOCAB, 1.0, True)
+    usual, none = torch.zeros(VOCAB, dtype=a.dtype), torch.zeros(VOCAB, VOCAB, dtype=a.dtype)
+    usual[0] = much
+    model.load({"usual": usual, "token.weight": none, "past.weight": none})
+    model.train()
+    return model, [usual, none, none]
 
 
 def loss_of(weights: list[Tensor], tokens: Tensor, scale: float = 1.0) -> Tensor:
@@ -63,11 +73,33 @@ def losses_right(a: Asker, got: Any, right: list[Tensor], told: str) -> Finding 
     return None
 
 
+def parts_of(seen: Any, batches: list[Tensor], steps: int) -> list[int] | None:
+    """Where each step's passes end, counted from 0: a batch goes through whole, or in parts, row after row."""
+    if len(seen) == steps:
+        return list(range(1, steps + 1))
+    at, ends = 0, []
+    for step in range(steps):
+        batch, rows = batches[step % len(batches)], 0
+        while rows < len(batch) and at < len(seen):
+            part = seen[at]
+            if part.dim() != 2 or not torch.equal(part, batch[rows : rows + len(part), : part.shape[1]]):
+                return None
+            rows, at = rows + max(1, len(part)), at + 1
+        ends.append(at)
+        if rows != len(batch):
+            return None
+    return ends if at == len(seen) else None
+
+
 def first(a: Asker) -> Finding | None:
     answers = []
     for batch in some_batches(a):
         model, weights = lent(a, still=True)
         answers.append((a.call("fit", model.handle, [batch], 1), [loss_of(weights, batch)]))
+    # A large loss is a loss like any other: the model is sure of token 0, and the text has none.
+    model, weights = sure_of_zero(a, 30.0)
+    batch = a.randint(1, VOCAB, 2, 5)
+    answers.append((a.call("fit", model.handle, [batch], 1), [loss_of(weights, batch)]))
     told = "one step on one batch"
     return next((found for got, right in answers if (found := losses_right(a, got, right, told))), None)
 
@@ -80,6 +112,10 @@ def order(a: Asker) -> Finding | None:
         got = a.call("fit", model.handle, batches, steps)
         right = [loss_of(weights, batches[at % 3]) for at in range(steps)]
         answers.append((got, right, f"a list of 3 batches and steps={steps} (a model whose weights go back each time)"))
+    # And so is a loss of 0: token 0 is sure, and the texts have no other.
+    model, _ = sure_of_zero(a, 1e3)
+    got = a.call("fit", model.handle, [torch.zeros(2, 5, dtype=torch.int64)], 3)
+    answers.append((got, [torch.zeros(())] * 3, "steps=3 on a text that the model knows by heart"))
     return next((found for answer in answers if (found := losses_right(a, *answer))), None)
 
 
@@ -99,12 +135,15 @@ def gradients(a: Asker) -> Finding | None:
     batches, steps = some_batches(a), 4
     model, weights = lent(a, still=True)
     a.call("fit", model.handle, batches, steps)
-    given = model.method("gradients")
+    given, seen = model.method("gradients"), model.method("seen", judged=False)
+    # Where a batch goes through in parts, their gradients add up: the last one has all.
+    ends = parts_of(seen, batches, steps) or range(1, len(given) + 1)
     right = []
     for at in range(steps):
         leaves = [w.clone().requires_grad_(True) for w in weights]
         right.append(torch.autograd.grad(loss_of(leaves, batches[at % 3]), leaves))
-    for at, (entry, expected) in enumerate(zip(given, right, strict=False)):
+    for at, (end, expected) in enumerate(zip(ends, right, strict=False)):
+        entry = given[end - 1]
         # Gradients that never stood in .grad (autograd.grad) are seen by what the weights become.
         for name, one in zip(NAMES, expected, strict=True):
             found = entry.get(name)
@@ -121,7 +160,7 @@ def updates(a: Asker) -> Finding | None:
     model, _ = lent(a, still=False)
     got = a.call("fit", model.handle, batches, steps, judged=False)
     course = model.method("course")
-    then = model.method("weights_then", judged=False)
+    then, seen = model.method("weights_then", judged=False), model.method("seen", judged=False)
     # The last loss is the largest here: who puts the best weights back puts back others.
     again, weights = lent(a, still=False)
     harder = sorted(batches, key=lambda batch: float(loss_of(weights, batch)))
@@ -130,15 +169,21 @@ def updates(a: Asker) -> Finding | None:
     wrong = losses_found(a, got, steps)
     if wrong:
         return wrong
-    if len(then) - 1 != steps:
-        passes = len(then) - 1
+    ends = parts_of(seen, batches, steps)
+    if ends is None:
         return a.found(
-            f"with steps={steps} there were {passes} passes of the model you were given; one a step is asked"
+            f"with steps={steps} there were {len(seen)} passes of the model you were given; in each step its batch "
+            "goes through once (whole, or in parts, row after row)"
         )
-    for at, count in enumerate(course["steps"]):
+    begins = [0, *ends[:-1]]
+    for at, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        count = max(
+            sum(course["steps"][begin:end]), 1 + sum(any(moved) for moved in course["changed"][begin : end - 1])
+        )
         if count > 1:
-            return a.found(f"in step {at + 1} the optimiser steps {count} times; exactly one update a step is asked")
-    for at, moved in enumerate(course["changed"]):
+            return a.found(f"in step {at + 1} there are {count} updates; exactly one update a step is asked")
+    then = [then[at] for at in (0, *ends)]
+    for at, moved in enumerate(course["changed"][end - 1] for end in ends):
         if not any(moved):
             return a.found(f"step {at + 1} of {steps} leaves all weights as they were; each step is an update")
         if not all(moved):
@@ -148,6 +193,11 @@ def updates(a: Asker) -> Finding | None:
     if course["put_back"] or other["put_back"]:
         return a.found(
             "afterwards the model has weights that it had before the last update; leave it as the updates do"
+        )
+    if course["changed_after"] or other["changed_after"]:
+        return a.found(
+            "afterwards the model has other weights than the last update gave it, such as a mean of several: leave it "
+            "as the updates do"
         )
     if course["forgetful"]:
         return a.found(
@@ -204,76 +254,3 @@ def learns(a: Asker) -> Finding | None:
         f"after {steps} steps on a text that repeats the loss is {end:.3g}, after 5 it was {start:.3g}; "
         "below 0.7 times that is asked: take larger steps (lr)"
     )
-
-
-CHECKS = (
-    Check(
-        id="first",
-        run=first,
-        hints=(
-            "The first loss is that of the model as it came, the mean over all predicted tokens.",
-            "Look at the shift by one, at the mean, and at what you put into the list.",
-            "logits[:, :-1] against tokens[:, 1:], cross-entropy, mean; append loss.item()",
-        ),
-    ),
-    Check(
-        id="order",
-        run=order,
-        needs=("first",),
-        hints=(
-            "There is a raw loss for each of `steps` steps; batches come in order, and a list from its start again.",
-            "Look at how often the loop runs, and at what comes after the last batch.",
-            "for step in range(steps): batch = the next one; if there is none, begin the list again",
-        ),
-    ),
-    Check(
-        id="iterator",
-        run=iterator,
-        needs=("order",),
-        hints=(
-            "batches may be an iterator that has no length and no end.",
-            "Look for len, for an index, for list(batches), and for iter(batches) in every step.",
-            "source = iter(batches) once; next(source); on StopIteration source = iter(batches)",
-        ),
-    ),
-    Check(
-        id="gradients",
-        run=gradients,
-        needs=("order",),
-        hints=(
-            "Each step's gradients are those of its own batch's loss.",
-            "Look at where gradients are cleared.",
-            "optimizer.zero_grad(); loss.backward(); optimizer.step()",
-        ),
-    ),
-    Check(
-        id="updates",
-        run=updates,
-        needs=("order", "gradients"),
-        hints=(
-            "Each step changes every parameter once, against its gradient, after its loss was taken.",
-            "Look at the order of zero_grad, backward and step, and at which parameters the optimiser has.",
-            "one optimiser over model.parameters() before the loop; zero_grad, backward, step in it",
-        ),
-    ),
-    Check(
-        id="mode",
-        run=mode,
-        needs=("order",),
-        hints=(
-            "A model that comes in train mode learns in train mode and is left in it.",
-            "Look for eval().",
-            "model.train() before the loop, and nothing after it",
-        ),
-    ),
-    Check(
-        id="learns",
-        run=learns,
-        needs=("updates",),
-        hints=(
-            "In 200 steps the loss on a text that repeats falls below 0.7 times what it was.",
-            "Look at the size of the steps.",
-            "torch.optim.AdamW(model.parameters(), lr=1e-3)",
-        ),
-    ),
-)

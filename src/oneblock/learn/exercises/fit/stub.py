@@ -16,8 +16,9 @@ Rules:
 
 1. `batches` is a list, taken in order and from its start again when it is used up; or it is an iterator, which may
    have no end (so `list(batches)` may never come back) and no length (so `batches[i]` may not work).
-2. Exactly `steps` updates, each from one batch, which goes through the model once, each changing all weights; what
-   the last one leaves is what the model keeps.
+2. Exactly `steps` updates, each from one batch, which goes through the model once (whole; or in parts, row after row,
+   whose gradients add up to those of the batch's mean loss), each changing all weights; what the last one leaves is
+   what the model keeps.
 3. It returns a list of `steps` numbers, the raw losses: plain floats (loss.item(), no tensors, which would keep all
    of the step's memory), each computed before its batch's update, not smoothed, not rounded.
 4. While it learns the model is in train mode, or in the mode in which you found it; nobody finds it in eval mode

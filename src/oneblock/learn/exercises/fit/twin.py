@@ -108,6 +108,37 @@ def _step(model: nn.Module, optimizer: Any, loss: Tensor, zero: str, step: str, 
         optimizer.zero_grad()
 
 
+class _Both:
+    """Two optimisers, each with parameters of its own."""
+
+    def __init__(self, *each: Any) -> None:
+        self.each = each
+
+    def zero_grad(self) -> None:
+        for optimizer in self.each:
+            optimizer.zero_grad()
+
+    def step(self) -> None:
+        for optimizer in self.each:
+            optimizer.step()
+
+
+def _in_parts(model: nn.Module, tokens: Tensor, optimizer: Any, parts: str) -> float:
+    """A step whose batch goes through row by row; the loss is the mean of theirs."""
+    total = 0.0
+    for at, row in enumerate(tokens):
+        loss = _loss(model, row[None], 1, "all", "mean", "plain")
+        if at == 0 or parts in ("cleared", "updates"):
+            optimizer.zero_grad()
+        (loss if parts == "summed" else loss / len(tokens)).backward()
+        if parts == "updates":
+            optimizer.step()
+        total += loss.item() / len(tokens)
+    if parts != "updates":
+        optimizer.step()
+    return total
+
+
 def _said(losses: list[float], reported: str) -> Any:
     if reported == "running mean":
         return [sum(losses[: i + 1]) / (i + 1) for i in range(len(losses))]
@@ -115,6 +146,8 @@ def _said(losses: list[float], reported: str) -> Any:
         return list(itertools.accumulate(losses, lambda old, new: 0.9 * old + 0.1 * new))
     if reported == "best":
         return list(itertools.accumulate(losses, min))
+    if reported == "capped":
+        return [min(loss, 10.0) for loss in losses]
     if reported == "rounded":
         return [round(loss, 3) for loss in losses]
     if reported == "perplexity":
@@ -151,13 +184,17 @@ def fit(
     schedule: str = "none",
     after: bool = False,
     put_back: bool = False,
+    parts: str = "none",
+    averaged: bool = False,
+    two: bool = False,
+    stops: bool = False,
 ) -> Any:
     trained_model = copy.deepcopy(model) if trained == "copy" else model
     own = list(trained_model.parameters())
     matrices = [p for p in own if p.dim() > 1]
     own = {"first": own[:1], "last": own[-1:], "matrices": matrices}.get(trained, own)
     make_one = OPTIMISERS[optimiser]
-    optimizer = make_one(own)
+    optimizer: Any = make_one(own) if not two else _Both(make_one(own[:1]), OPTIMISERS["sgd"](own[1:]))
     falling: Any = None
     if schedule == "cosine":
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -166,11 +203,15 @@ def fit(
     if mode != "as found":
         trained_model.train(mode != "eval")
     losses: list[Any] = []
+    means: list[Tensor] = []
     source = _taken(batches, steps, order)
     for at in range(steps + more):
         tokens = next(source, None)
         if tokens is None:
             break
+        if parts != "none":
+            losses.append(_in_parts(trained_model, tokens, optimizer, parts))
+            continue
         loss = _loss(trained_model, tokens, shift, inputs, reduction, form)
         if anew:
             optimizer = make_one(own)
@@ -180,9 +221,18 @@ def fit(
         if after:
             with torch.no_grad():
                 loss = _loss(trained_model, tokens, shift, inputs, reduction, form)
+        if averaged:
+            new = [p.detach().clone() for p in own]
+            count = len(losses)
+            means = [(m * count + p) / (count + 1) for m, p in zip(means or new, new, strict=True)]
         if put_back and (not losses or loss.item() < min(losses)):
             kept = copy.deepcopy(model.state_dict())
+        if stops and loss.item() < 1e-6:
+            break
         losses.append(loss.detach() if reported == "tensors" else loss.item())
+    if averaged:
+        with torch.no_grad():
+            [p.copy_(m) for p, m in zip(own, means, strict=True)]
     if mode == "frozen afterwards":
         model.requires_grad_(False)
     if put_back:

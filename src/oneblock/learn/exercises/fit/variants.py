@@ -91,7 +91,7 @@ WRONG = (
     Wrong(
         name="rounded",
         says="losses rounded to three places",
-        dies=("first",),
+        dies=("first", "order"),
         switches={"reported": "rounded"},
         repair="Raw losses are asked; round where you print.",
     ),
@@ -231,6 +231,16 @@ RIGHT = (
         name="as_found",
         says="the mode left as it was found",
         switches={"mode": "as found"},
+    ),
+    Right(
+        name="two_optimisers",
+        says="two optimisers, each for parameters of its own",
+        switches={"two": True},
+    ),
+    Right(
+        name="in_parts",
+        says="each batch row by row, each row's loss divided by their number, one update after the last",
+        switches={"parts": "mean"},
     ),
     Right(
         name="tuple",

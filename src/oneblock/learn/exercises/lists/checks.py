@@ -82,6 +82,7 @@ def mixes(a: Asker) -> Finding | None:
         (draw(a, queries, wide), draw(a, keys, wide), draw(a, keys, long)),
         (draw(a, keys, long), draw(a, queries, long), draw(a, queries, wide)),
         (draw(a, 3, 2), draw(a, 3, 2), draw(a, 3, 2)),
+        (draw(a, 17, 2), draw(a, 19, 2), draw(a, 19, 3)),
     ]
     answers = [a.call("attention", *each) for each in given]
     for (q, k, v), got in zip(given, answers, strict=True):

@@ -1,7 +1,7 @@
 """Exercise 0: a transformer's four computations on plain lists.
 
 Before any tensor: lists of floats, loops, and `math`. A list is one token's numbers; a list of lists is several
-tokens. Nothing else is needed, and torch and numpy are not allowed here.
+tokens. Nothing else is needed, and torch, numpy and statistics are not allowed here.
 
 1. softmax(x) makes shares of scores. Each share is exp of its score over the sum of all the exponentials; together
    they are 1. exp(1000) is more than a float holds and raises OverflowError. The same number taken from every score

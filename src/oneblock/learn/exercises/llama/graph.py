@@ -34,6 +34,16 @@ CHECKS = (
         ),
     ),
     Check(
+        id="far",
+        run=checks.far,
+        needs=("rows",),
+        hints=(
+            "Places are any whole numbers, such as 3,000 or 131,072: there is no last one.",
+            "Look for a table of fixed length, for a clamp or a remainder, and for places in half precision.",
+            "angle = positions[..., None] · frequencies, of the positions that are given, in x's dtype",
+        ),
+    ),
+    Check(
         id="distance",
         run=checks.distance,
         needs=("interleaved",),

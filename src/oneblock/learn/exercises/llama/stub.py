@@ -15,7 +15,8 @@ others, and a second way to tell positions.
        "interleaved"   (x[2i], x[2i + 1])     neighbours
 
    What comes out stands where it came from. x is …×T×K, such as B×T×K or B×H×T×K. `positions` are whole numbers: T of
-   them for all, or B×T, a row for each entry of x's first axis. They need not begin at 0 (with a cache they don't).
+   them for all, or B×T, a row for each entry of x's first axis. They need not begin at 0 (with a cache they don't), and
+   none is the last: 131,072 is a place like any other.
 
        x = (1, 0), position 1: (cos 1, sin 1)           x = (1, 0, 0, 0), "half", position 1: (cos 1, 0, sin 1, 0)
 

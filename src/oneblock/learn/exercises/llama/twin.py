@@ -20,7 +20,16 @@ def angles_of(x: Tensor, positions: Tensor, base: float, exponent: str, places: 
     else:
         frequencies = base ** -power[exponent]
     p = positions.to(x.dtype)
-    p = {"given": p, "counted": torch.arange(p.shape[-1], dtype=x.dtype).expand_as(p), "plus one": p + 1}.get(places, p)
+    if places in ("table of 64", "grown table"):
+        # What lies beyond its end raises.
+        p = torch.arange(64 if places == "table of 64" else int(positions.max()) + 1, dtype=x.dtype)[positions]
+    p = {
+        "counted": torch.arange(p.shape[-1], dtype=x.dtype).expand_as(p),
+        "plus one": p + 1,
+        "at most 2048": p.clamp_max(2048),
+        "modulo 1024": p % 1024,
+        "half precision": p.bfloat16().to(x.dtype),
+    }.get(places, p)
     if places == "heads" and x.dim() == 4:
         return torch.arange(x.shape[1], dtype=x.dtype)[:, None, None] * frequencies
     if p.dim() == 2 and batch == "first row":
@@ -175,7 +184,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(
         self, width: int, num_heads: int, num_kv_heads: int | None = None, *, reads: str = "blocks", order: str = "qkv",
         checked: bool = True, scale: str = "head", told: str = "both", shared: str = "asked", masks: str = "used",
-        repeat: str = "repeat",
+        repeat: str = "repeat", turned: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         groups = num_heads if num_kv_heads is None or shared == "never" else num_kv_heads
@@ -189,6 +198,8 @@ class MultiHeadAttention(nn.Module):
         self.qkv = nn.Linear(width, (num_heads + 2 * groups) * self.head, bias=False)
         self.output = nn.Linear(num_heads * self.head, width, bias=False)
         self.reads, self.order, self.scale, self.masks, self.repeat = reads, order, scale, masks, repeat
+        # Rotary positions need an even width.
+        self.turned = turned and self.head % 2 == 0
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         counts = {"q": self.heads, "k": self.groups, "v": self.groups}
@@ -199,6 +210,8 @@ class MultiHeadAttention(nn.Module):
         else:
             parts = dict(zip(self.order, heads.split([counts[part] for part in self.order], 1), strict=True))
             q, k, v = parts["q"], parts["k"], parts["v"]
+        if self.turned:
+            q, k = (rope(part, torch.arange(x.shape[1]), 10000.0, "half") for part in (q, k))
         times = self.heads // self.groups
         if self.reads == "turns":
             k, v = k.repeat(1, times, 1, 1), v.repeat(1, times, 1, 1)
@@ -215,15 +228,16 @@ class MultiHeadAttention(nn.Module):
             k, v = (part[:, :, None].expand(-1, -1, times, -1, -1).flatten(1, 2) for part in (k, v))
         by = {"head": self.head, "width": x.shape[-1], "group": self.head * times}[self.scale]
         scores = q @ k.transpose(-2, -1) / math.sqrt(by)
-        if mask is not None and self.masks == "used":
-            mask = mask.unsqueeze(1) if mask.dim() == 3 else mask
+        if mask is not None and self.masks != "ignored":
+            mask = mask.unsqueeze(1) if mask.dim() == 3 and self.masks != "as it comes" else mask
+            mask = mask[:, :1] if mask.dim() == 4 and self.masks == "first head" else mask
             scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
         return self.output((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
 GATED = ("gated", "act", "joined", "bias", "names", "gate_cut")
 BIAS = ("slopes", "sign", "align", "distance", "future", "bias_shape", "bias_dtype")
-HEADS = ("reads", "order", "checked", "scale", "told", "shared", "masks", "repeat")
+HEADS = ("reads", "order", "checked", "scale", "told", "shared", "masks", "repeat", "turned")
 
 
 def make(**switches: Any) -> dict[str, Any]:

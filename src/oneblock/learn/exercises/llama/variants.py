@@ -183,6 +183,27 @@ WRONG = (
         repair="Hidden scores become very negative before the softmax.",
     ),
     Wrong(
+        name="mask_as_it_comes",
+        says="attention whose mask B×T×S lines up with heads, not with sequences",
+        dies=("heads_plain",),
+        switches={"masks": "as it comes"},
+        repair="A mask of three axes needs one for the heads: mask[:, None].",
+    ),
+    Wrong(
+        name="first_heads_mask",
+        says="attention that uses the first head's mask for all",
+        dies=("heads_plain",),
+        switches={"masks": "first head"},
+        repair="A mask B×H×T×S has a table for each head.",
+    ),
+    Wrong(
+        name="turned_too",
+        says="attention that turns q and k by their places where the head's width is even",
+        dies=("heads_plain",),
+        switches={"turned": True},
+        repair="Attention here is that of exercise 4, in groups: it knows no places.",
+    ),
+    Wrong(
         name="untold",
         says="attention whose num_kv_heads says the number of heads",
         dies=("heads_told",),
@@ -203,6 +224,11 @@ RIGHT = (
     Right(name="doubled_tables", says="x · cos + (−second half, first half) · sin", switches={"form": "doubled"}),
     Right(name="exponential", says="frequencies as exp of a logarithm", switches={"exponent": "exp"}),
     Right(name="tables_in_float32", says="angles taken in float32", switches={"table": "float32"}),
+    Right(
+        name="grown_table",
+        says="a table as long as the largest position, looked up",
+        switches={"places": "grown table"},
+    ),
     Right(name="silu_by_hand", says="silu written as z · sigmoid(z)", switches={"act": "by hand"}),
     Right(name="other_names", says="Llama's own names w1, w3, w2, told by mapping()", switches={"names": "theirs"}),
     Right(

@@ -55,6 +55,7 @@ def values(a: Asker) -> Finding | None:
         ("", a.primes(3)),
         (" of one text", (1, 7, 5)),
         (" of two tokens", (3, 2, 5)),
+        (" of a long text and many words", (2, 131, 137)),
     ):
         tokens = a.randint(0, words, batch, time)
         tokens[0, 1] = 0  # token 0 is a target like any other, with every seed
@@ -82,6 +83,7 @@ def pad(a: Asker) -> Finding | None:
             " with pad=3": (logits, tokens, 3),
             " with the last token as pad": (last, ends, words - 1),
             " where no target is pad": (logits[3:], tokens[3:], 3),
+            " of one text, with pad=3": (logits[:1], tokens[:1], 3),
             " without pad, on the same tokens": (logits, tokens),
         },
     )

@@ -75,4 +75,11 @@ PADS = (
         switches={"counted": "always zero"},
         repair=PAD,
     ),
+    Wrong(
+        name="pads_of_one",
+        says="a loss that leaves pads out only where there is more than one text",
+        dies=("pad",),
+        switches={"counted": "of several"},
+        repair="One text alone can hold pads too.",
+    ),
 )

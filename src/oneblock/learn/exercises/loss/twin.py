@@ -77,6 +77,8 @@ def next_token_loss(
             keep = keep & (read != pad)
         elif counted == "up to the first":
             keep = keep.int().cumprod(-1).bool()
+        elif counted == "of several":
+            keep = keep | (len(tokens) == 1)
         elif counted == "only":
             keep = ~keep
     if divide == "all":

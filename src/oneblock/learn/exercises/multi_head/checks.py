@@ -112,6 +112,20 @@ def large(a: Asker) -> Finding | None:
     return a.same(got, right, "the answer for scores near 10,000", tolerance=0.5 if a.dtype == torch.float32 else None)
 
 
+def hidden(a: Asker) -> Finding | None:
+    heads, width, time = 3, 15, 7
+    weights = weights_of(a, heads, heads, width, times=200.0)
+    # Each token sees itself alone, whatever its score is and those of the hidden ones are.
+    return judged(a, weights, heads, heads, {" for scores near ±40,000 under a mask that shows each token itself alone":
+                                             (a.randn(2, time, width), torch.eye(time, dtype=torch.bool))})  # fmt: skip
+
+
+def long(a: Asker) -> Finding | None:
+    given = {" for 131 tokens": (a.randn(1, 131, 8),),
+             " for 131 tokens under a mask": (a.randn(1, 131, 8), some_mask(a, 131, 131))}  # fmt: skip
+    return judged(a, weights_of(a, 2, 2, 8), 2, 2, given)
+
+
 def gradient(a: Asker) -> Finding | None:
     heads, shared, width, batch, time = 6, 3, 12, 2, 5
     weights, x, weigh = weights_of(a, heads, shared, width), a.randn(batch, time, width), a.randn(batch, time, width)
@@ -231,6 +245,26 @@ CHECKS = (
             "Scores of 10,000 are as good as scores of 0: only differences count.",
             "Look at your softmax.",
             "subtract the largest score of each query before exp",
+        ),
+    ),
+    Check(
+        id="hidden",
+        run=hidden,
+        needs=("mask", "large"),
+        hints=(
+            "A hidden key has a share of 0 whatever its score and those of the others are.",
+            "Look at the number that stands for −∞: is it low enough?",
+            "fill hidden scores with the lowest number of the dtype",
+        ),
+    ),
+    Check(
+        id="long",
+        run=long,
+        needs=("mask",),
+        hints=(
+            "A text may have any length, and heads any width.",
+            "Look for a number that stands for a length.",
+            "no size is written out: all come from x and from the arguments of __init__",
         ),
     ),
     Check(

@@ -83,4 +83,25 @@ MASKS = (
         switches={"kept": True},
         repair="Nothing is kept between calls: without a mask all attend to all.",
     ),
+    Wrong(
+        name="minus_ten_thousand",
+        says="heads with −10⁴ in the place of −∞, which scores can be below",
+        dies=("hidden",),
+        switches={"masked": "ten thousand"},
+        repair=BEFORE,
+    ),
+    Wrong(
+        name="less_a_hundred",
+        says="heads that take 100 from hidden scores",
+        dies=("hidden",),
+        switches={"masked": "less a hundred"},
+        repair=BEFORE,
+    ),
+    Wrong(
+        name="window",
+        says="heads that attend to the last 64 tokens alone",
+        dies=("long",),
+        switches={"window": 64},
+        repair="Every token attends to all that the mask shows.",
+    ),
 )

@@ -39,6 +39,7 @@ class MultiHeadAttention(nn.Module):
         named: bool = True,
         frozen: bool = False,
         dtype: str = "kept",
+        window: int = 0,
     ) -> None:
         super().__init__()
         shared = 1 if num_kv_heads is None and groups == "one" else num_kv_heads
@@ -57,6 +58,7 @@ class MultiHeadAttention(nn.Module):
         self.layout, self.groups, self.projected, self.gives, self.dropout = layout, groups, projected, gives, dropout
         self.detached, self.residual, self.in_place, self.kept, self.dtype = detached, residual, in_place, kept, dtype
         self.last: Tensor | None = None
+        self.window = window
         rows, inner = self.head * shared, self.head * num_heads
         if layout == "split":
             self.to_q = nn.Linear(width, inner, bias=False)
@@ -162,12 +164,17 @@ class MultiHeadAttention(nn.Module):
         if may is not None:
             may = ~may if self.polarity == "hides" else may
             low = {"infinite": -math.inf, "big": -1e9, "zero": 0.0, "ten": -10.0, "tiny": 1e-9}
+            low["ten thousand"] = -1e4
             if self.masked == "added":
                 scores = scores + torch.zeros(may.shape, dtype=scores.dtype).masked_fill(~may, -1e9)
+            elif self.masked == "less a hundred":
+                scores = scores - 100.0 * (~may).to(scores.dtype)
             elif self.masked == "added as numbers":
                 scores = scores + may.to(scores.dtype)
             elif self.masked != "after":
                 scores = scores.masked_fill(~may, low.get(self.masked, torch.finfo(scores.dtype).min))
+        if self.window:
+            scores = scores.masked_fill(torch.arange(x.shape[1]) < x.shape[1] - self.window, -1e30)
         if self.shift:
             scores = scores - scores.amax(self.axis, keepdim=True)
         weights = scores.exp() / scores.exp().sum(self.axis, keepdim=True)

@@ -165,6 +165,13 @@ MORE = (
         repair="Pass generator=generator on.",
     ),
     Wrong(
+        name="chance_of_others",
+        says="sampling that draws a number of torch's own generator beside",
+        dies=("generator",),
+        switches={"draw": "global too"},
+        repair="Whatever is drawn comes from generator; others rely on the global one.",
+    ),
+    Wrong(
         name="python_chance",
         says="sampling with Python's own random numbers",
         dies=("generator",),

@@ -92,6 +92,8 @@ def _draw(shares: Tensor, generator: Generator, how: str) -> Tensor:
         rows = shares.reshape(-1, shares.shape[-1])
         picked = [random.choices(range(len(row)), row.tolist())[0] for row in rows]
         return torch.tensor(picked).reshape(shares.shape[:-1])
+    if how == "global too":
+        torch.rand(())
     if how == "reseeded":
         generator.manual_seed(0)
     if how == "restarted":

@@ -57,13 +57,28 @@ def causal(a: Asker) -> Finding | None:
 
 def values(a: Asker) -> Finding | None:
     weights = some_weights(a)
-    module = built(a, weights)
-    asked = [a.randint(0, VOCAB, *size) for size in ((3, 5), (2, CONTEXT), (5, 1))]
+    return judged(a, built(a, weights), weights, HEADS, ((3, 5), (2, CONTEXT), (5, 1)))
+
+
+def sizes(a: Asker) -> Finding | None:
+    # Heads of an even width, more layers, and a text that is long.
+    width, heads, layers, longest = 8, 2, 5, 131
+    weights = some_weights(a, width, layers, longest)
+    module = a.build("TinyGPT", VOCAB, width, heads, layers, longest)
+    module.load(weights)
+    return judged(a, module, weights, heads, ((2, 5), (1, longest)))
+
+
+def judged(
+    a: Asker, module: Remote, weights: Weights, heads: int, lengths: tuple[tuple[int, int], ...]
+) -> Finding | None:
+    """The logits for texts of these sizes, held against both forms of GELU."""
+    asked = [a.randint(0, VOCAB, *size) for size in lengths]
     given = [module(tokens) for tokens in asked]
     for got, tokens in zip(given, asked, strict=True):
         finds = []
         for form in ("none", "tanh"):
-            right = steps(weights, tokens, form)
+            right = steps(weights, tokens, form, heads)
             finds.append(a.same(got, right["the logits"], f"the logits for tokens {list(tokens.shape)}",
                                 steps=lambda r=right: r))  # type: ignore[misc]  # fmt: skip
         if all(finds):
@@ -146,6 +161,16 @@ CHECKS = (
             "With given weights the logits are head(norm(blocks(token + position))).",
             "Follow the stream: embeddings, each block with its own weights, the last norm, the head.",
             "x = token_embedding(tokens) + position_embedding(arange(T)); x = block(x) for each; head(norm(x))",
+        ),
+    ),
+    Check(
+        id="sizes",
+        run=sizes,
+        needs=("values",),
+        hints=(
+            "Five layers, heads of four numbers, 131 tokens: the sizes are those of the arguments.",
+            "Look for numbers that stand for a size, for a window, and for heads that are treated apart.",
+            "blocks from num_layers, positions from context, a mask T×T made in forward",
         ),
     ),
     Check(

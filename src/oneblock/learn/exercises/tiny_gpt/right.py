@@ -14,17 +14,17 @@ VOCAB, HEADS, WIDTH, LAYERS, CONTEXT = 13, 3, 15, 2, 7
 Weights = dict[str, Tensor]
 
 
-def some_weights(a: Asker) -> Weights:
+def some_weights(a: Asker, width: int = WIDTH, layers: int = LAYERS, context: int = CONTEXT) -> Weights:
     """For a small one. The head's are the token embedding's, so that a tied one is as right as one that is not."""
-    hidden = 4 * WIDTH
-    shapes: dict[str, tuple[int, ...]] = {"token_embedding.weight": (VOCAB, WIDTH)}
-    shapes["position_embedding.weight"] = (CONTEXT, WIDTH)
-    for at in range(LAYERS):
-        own = {"norm1.weight": (WIDTH,), "norm1.bias": (WIDTH,), "attention.qkv.weight": (3 * WIDTH, WIDTH),
-               "attention.output.weight": (WIDTH, WIDTH), "norm2.weight": (WIDTH,), "norm2.bias": (WIDTH,),
-               "feed_forward.up.weight": (hidden, WIDTH), "feed_forward.down.weight": (WIDTH, hidden)}  # fmt: skip
+    hidden = 4 * width
+    shapes: dict[str, tuple[int, ...]] = {"token_embedding.weight": (VOCAB, width)}
+    shapes["position_embedding.weight"] = (context, width)
+    for at in range(layers):
+        own = {"norm1.weight": (width,), "norm1.bias": (width,), "attention.qkv.weight": (3 * width, width),
+               "attention.output.weight": (width, width), "norm2.weight": (width,), "norm2.bias": (width,),
+               "feed_forward.up.weight": (hidden, width), "feed_forward.down.weight": (width, hidden)}  # fmt: skip
         shapes |= {f"blocks.{at}.{name}": shape for name, shape in own.items()}
-    shapes |= {"norm.weight": (WIDTH,), "norm.bias": (WIDTH,)}
+    shapes |= {"norm.weight": (width,), "norm.bias": (width,)}
     # Rows of numbers whose products are of size 1; embeddings and gains are of size 1 themselves.
     weights = {
         n: a.randn(*s) / (math.sqrt(s[1]) if len(s) > 1 and "embedding" not in n else 1) for n, s in shapes.items()
@@ -32,17 +32,18 @@ def some_weights(a: Asker) -> Weights:
     return weights | {"head.weight": weights["token_embedding.weight"]}
 
 
-def streams(w: Weights, x: Tensor, form: str) -> list[Tensor]:
+def streams(w: Weights, x: Tensor, form: str, heads: int = HEADS) -> list[Tensor]:
     """The stream after each block; form: GELU's."""
     later = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1)
-    found = []
-    for at in range(LAYERS):
+    found: list[Tensor] = []
+    while f"blocks.{len(found)}.norm1.weight" in w:
+        at = len(found)
         b = f"blocks.{at}"
         q, k, v = (
-            p.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+            p.unflatten(-1, (heads, -1)).transpose(1, 2)
             for p in (norm(w, x, f"{b}.norm1") @ w[f"{b}.attention.qkv.weight"].T).chunk(3, -1)
         )
-        scores = (q @ k.transpose(-2, -1) / math.sqrt(WIDTH // HEADS)).masked_fill(later, -math.inf)
+        scores = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).masked_fill(later, -math.inf)
         x = x + (scores.softmax(-1) @ v).transpose(1, 2).flatten(2) @ w[f"{b}.attention.output.weight"].T
         inner = norm(w, x, f"{b}.norm2") @ w[f"{b}.feed_forward.up.weight"].T
         x = x + F.gelu(inner, approximate=form) @ w[f"{b}.feed_forward.down.weight"].T
@@ -52,13 +53,14 @@ def streams(w: Weights, x: Tensor, form: str) -> list[Tensor]:
 
 def norm(w: Weights, x: Tensor, name: str) -> Tensor:
     """LayerNorm under these weights."""
-    return F.layer_norm(x, (WIDTH,), w[f"{name}.weight"], w[f"{name}.bias"], 1e-5)
+    return F.layer_norm(x, x.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"], 1e-5)
 
 
-def steps(w: Weights, tokens: Tensor, form: str) -> dict[str, Tensor]:
+def steps(w: Weights, tokens: Tensor, form: str, heads: int = HEADS) -> dict[str, Tensor]:
     """What arises on the way; the logits last."""
     x = w["token_embedding.weight"][tokens] + w["position_embedding.weight"][: tokens.shape[1]]
     found = {"the embeddings, added": x}
-    found |= {f"the stream after block {at}": after for at, after in enumerate(streams(w, x, form))}
-    found["the last norm"] = norm(w, found[f"the stream after block {LAYERS - 1}"], "norm")
+    after = streams(w, x, form, heads)
+    found |= {f"the stream after block {at}": stream for at, stream in enumerate(after)}
+    found["the last norm"] = norm(w, after[-1], "norm")
     return found | {"the logits": found["the last norm"] @ w["head.weight"].T}

@@ -199,4 +199,18 @@ MORE = (
         switches={"start": "large head"},
         repair="std=0.02, or nn.Linear's own.",
     ),
+    Wrong(
+        name="last_64",
+        says="a GPT whose tokens see the last 64 alone",
+        dies=("sizes",),
+        switches={"mask": "last 64"},
+        repair="Each token sees all before it.",
+    ),
+    Wrong(
+        name="turned_too",
+        says="a GPT that also turns q and k by their places where the heads' width is even",
+        dies=("sizes",),
+        switches={"heads": "turned"},
+        repair="Places are told by position_embedding alone.",
+    ),
 )

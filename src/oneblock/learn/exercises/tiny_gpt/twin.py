@@ -35,10 +35,14 @@ class Block(nn.Module):
     def attend(self, x: Tensor) -> Tensor:
         heads = 1 if self.switches["heads"] == "one" else self.heads
         q, k, v = (p.unflatten(-1, (heads, -1)).transpose(1, 2) for p in self.attention.qkv(x).chunk(3, -1))
+        if self.switches["heads"] == "turned" and q.shape[-1] % 2 == 0:
+            q, k = (turned(part) for part in (q, k))
         scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
         place = torch.arange(x.shape[1])
-        ahead = {"right": 0, "one ahead": 1, "none": 10**6, "not itself": -1}[self.switches["mask"]]
+        ahead = {"right": 0, "one ahead": 1, "none": 10**6, "not itself": -1}.get(self.switches["mask"], 0)
         may = (place[None, :] <= place[:, None] + ahead) | (place[None, :] == 0)
+        if self.switches["mask"] == "last 64":
+            may = may & (place[None, :] > place[:, None] - 64)
         mixed = scores.masked_fill(~may, torch.finfo(scores.dtype).min).softmax(-1) @ v
         return self.attention.output(mixed.transpose(1, 2).flatten(2))
 
@@ -59,6 +63,16 @@ class Block(nn.Module):
         x = x + self.attend(self.norm1(x))
         x = x + think(self.norm2(x))
         return F.dropout(x, 0.1, training=form == "dropout" or self.training) if "dropout" in form else x
+
+
+def turned(x: Tensor) -> Tensor:
+    """Rotary positions, first half with second."""
+    pairs = x.shape[-1] // 2
+    angles = torch.arange(x.shape[-2], dtype=x.dtype)[:, None] * 10000.0 ** (
+        -torch.arange(pairs, dtype=x.dtype) / pairs
+    )
+    one, two = x.chunk(2, -1)
+    return torch.cat([one * angles.cos() - two * angles.sin(), two * angles.cos() + one * angles.sin()], -1)
 
 
 DEFAULTS: dict[str, Any] = {
