@@ -46,10 +46,10 @@ def take(folder: Path) -> list[Path]:
     written = []
     for path in sorted(folder.glob("*/results.json")):
         result = from_words(json.loads(path.read_text(encoding="utf-8")))
-        if result["experiment"] not in EXPERIMENTS:
-            continue
         asked = json.loads(path.with_name("asked.json").read_text(encoding="utf-8"))
         budget = asked["budget"] or "quick"
+        if result["experiment"] not in EXPERIMENTS or budget not in BUDGETS:
+            continue
         kept = {name: value for name, value in result.items() if name not in DROPPED}
         kept |= {"budget": budget, "settings": asked["settings"], "command": command(result["experiment"], asked)}
         KEPT.mkdir(parents=True, exist_ok=True)

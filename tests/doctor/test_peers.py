@@ -1,5 +1,7 @@
 """Classes of transformers: healthy ones must not alarm, faults put into them must be found."""
 
+import doctor_peer_list as listed
+import doctor_peers as peers
 import doctor_zoo as zoo
 import pytest
 import torch
@@ -82,3 +84,22 @@ def test_a_broken_class_is_found(name, break_it, check):
     break_it(model)
     (found,) = examine(model, only=[check]).checks
     assert found.status == "FAIL", found
+
+
+@pytest.mark.parametrize("row", peers.faults(), ids=lambda row: f"{row[0]}, {row[1]} {row[4]}".strip())
+def test_a_planted_fault_is_told_by_a_check_named_for_it(row):
+    pytest.importorskip("transformers")
+    name, fault, wanted, planting, where = row
+    report = examine(peers.ill(name, fault, planting, where), only=wanted.split())
+    statuses = ("FAIL", "WARN") if fault in listed.WARNED else ("FAIL",)
+    told = any(each.status in statuses for each in report.checks)
+    # No order among a decoder's own tokens but that of its mask is a design too (NoPE).
+    assert told is (fault != "one distance for all"), report
+
+
+def test_a_class_that_takes_images_is_examined():
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 21, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 40}
+    torch.manual_seed(0)
+    report = examine(transformers.ViTModel(transformers.ViTConfig(**sizes, image_size=12, patch_size=4)), only=QUICK)
+    assert report.kind == "images" and report.healthy and "pixel_values=ids" in report.called, report

@@ -38,7 +38,7 @@ class Calling:
     """Names of a forward's parameters, "" where it has none.
 
     ids: "" gives the input by place. answers_all: a model that answers for the last token only unless it is given
-    targets (nanoGPT) is given dummy ones.
+    targets (nanoGPT) is given dummy ones. tried: its forward names nothing, so each of these was found by trying.
     """
 
     ids: str = ""
@@ -51,6 +51,7 @@ class Calling:
     dummy_targets: bool = False
     positions: str = ""
     documents: str = ""
+    tried: bool = False
 
     def __str__(self) -> str:
         parts = [f"{self.source}=…"] if self.source else []
@@ -58,7 +59,8 @@ class Calling:
         if self.mask:
             parts.append(f"{self.mask}={'1 = real' if self.mask_says_real else 'True = pad'}")
         parts += [f"{name}=…" for name in (self.cache, self.labels) if name]
-        return f"model({', '.join(parts)})" + (", dummy targets for all positions" if self.dummy_targets else "")
+        notes = ", dummy targets for all positions" if self.dummy_targets else ""
+        return f"model({', '.join(parts)})" + notes + (", found by trying" if self.tried else "")
 
 
 def read_signature(forward: Callable[..., Any]) -> Calling:

@@ -108,14 +108,34 @@ def line_of(module: nn.Module, name: str) -> str:
     return f"{said} ({shown(path)}:{line})" if path else said
 
 
+def made_at(module: nn.Module, name: str) -> str:
+    """`file:line)` where a tensor of one's own class is made, by its assignment or registration; "" where not found."""
+    owner, _, last = name.rpartition(".")
+    held = module.get_submodule(owner)
+    if not isinstance(getattr(held, last, None), Tensor) or last in held._parameters:
+        return ""
+    for kind in type(held).__mro__:
+        if kind.__module__.startswith("torch.") or kind is object:
+            continue
+        try:
+            path, (lines, start) = inspect.getsourcefile(kind), inspect.getsourcelines(kind)
+        except (TypeError, OSError):
+            continue
+        for number, line in enumerate(lines):
+            if f"self.{last} =" in line or (f'"{last}"' in line and "register_buffer" in line):
+                return f"{shown(path)}:{start + number})" if path else ""
+    return ""
+
+
 def with_line(module: nn.Module, where: str) -> str:
     """`where` with file and line, if it begins with the name of a module or of a parameter and has none."""
     first = where.split(",")[0].split(" ")[0].strip()
     if not first or ".py:" in where:
         return where
-    names = {name for name, _ in module.named_modules() if name}
+    names = {name for name, _ in module.named_modules()}
     owner = first if first in names else first.rpartition(".")[0]
-    if owner not in names:
+    of_itself = first == "forward" or isinstance(getattr(module, first, None), Tensor)
+    if owner not in names or (not owner and not of_itself):
         return where
-    line = line_of(module, owner).partition(" (")[2]
+    line = made_at(module, first) or line_of(module, owner).partition(" (")[2]
     return where.replace(first, f"{first} ({line}", 1) if line else where

@@ -21,7 +21,8 @@ from oneblock.doctor.target import Target
 ROOTS = ("linear", "layer_norm", "rms_norm", "embedding", "addmm", "conv1d", "batch_norm", "group_norm")
 PRODUCTS = ("matmul", "__matmul__", "__rmatmul__", "bmm", "baddbmm", "einsum")
 WEIGHED = ("sigmoid", "exp", "exp_")
-"""What makes weights of scores in ways of its own."""
+CURVED = ("cos", "sin", "pow", "__pow__", "__rpow__", "reciprocal")
+"""What makes weights of scores in ways of its own; behind what a constant is no factor (angles scale nothing)."""
 TIMES = ("mul", "__mul__", "__rmul__", "mul_", "__imul__", "multiply")
 OVER = ("div", "__truediv__", "truediv", "true_divide", "div_", "divide", "__itruediv__")
 
@@ -93,7 +94,7 @@ class Watch(TorchFunctionMode):
                 out = _own_key(out)
         elif name in PRODUCTS and isinstance(out, Tensor):
             self._product(name, out, args, kwargs)
-        elif name in (*ROOTS, *WEIGHED):
+        elif name in (*ROOTS, *WEIGHED, *CURVED):
             pass
         else:
             if "dropout" in name and args and self._scores(args[0]):

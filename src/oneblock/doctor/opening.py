@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from oneblock.doctor.again import maker
 from oneblock.doctor.errors import DoctorError
 from oneblock.doctor.factory import made
 from oneblock.doctor.wrapping import unwrapped
@@ -23,6 +24,7 @@ class Opened:
     """What was found under a name, and what makes another one with fresh weights, where there is such a thing.
 
     note: what it was taken out of. expects: what an adapter declares of itself, in the words of `--expect`.
+    guessed: `again` calls the class once more, which the model may not be as it is now.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Opened:
     again: Callable[[], Any] | None = None
     note: str = ""
     expects: tuple[str, ...] = ()
+    guessed: bool = False
 
 
 def open_target(text: str, *, trust: bool = False) -> Opened:
@@ -44,7 +47,7 @@ def open_target(text: str, *, trust: bool = False) -> Opened:
     if colon and path.endswith(".py") and name:
         thing, factory = made(Path(path), name)
         opened = wrap(thing, text)
-        return opened if factory is None else Opened(**vars(opened) | {"again": factory})
+        return opened if factory is None else Opened(**vars(opened) | {"again": factory, "guessed": False})
     folder = Path(text)
     if text.rstrip(":").endswith(".py"):
         file = text.rstrip(":")
@@ -74,6 +77,7 @@ def wrap(thing: Any, name: str = "") -> Opened:
     thing, note = unwrapped(thing)
     config = getattr(thing, "config", None)
     again: Callable[[], Any] | None = None
+    guessed = not callable(getattr(thing, "fresh", None)) or isinstance(thing, nn.Module)
     if type(thing).__module__.startswith("oneblock.models"):
         from oneblock.models.build import build
 
@@ -82,9 +86,12 @@ def wrap(thing: Any, name: str = "") -> Opened:
         again = lambda: type(thing)(config)  # noqa: E731
     elif callable(getattr(thing, "fresh", None)):
         again = thing.fresh
+    else:
+        again = maker(thing)
     expects = getattr(thing, "expects", ()) if not isinstance(thing, nn.Module) else ()
     words = expects.replace(",", " ").split() if isinstance(expects, str) else [str(word) for word in expects or ()]
-    return Opened(name=name or type(thing).__name__, thing=thing, again=again, note=note, expects=tuple(words))
+    called = name or type(thing).__name__
+    return Opened(name=called, thing=thing, again=again, note=note, expects=tuple(words), guessed=guessed)
 
 
 def _of_transformers(folder: Path) -> bool:

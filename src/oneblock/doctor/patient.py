@@ -45,14 +45,16 @@ class Patient:
         seed: int,
         expect: dict[str, str],
         again: Callable[[], Any] | None,
+        guessed: bool = False,
         told: Told | None = None,
     ) -> None:
         self.target, self.seed, self.expect, self._again = target, seed, expect, again
+        self.guessed = guessed
         self._told = told or Told()
 
     @property
     def again(self) -> Callable[[], Any] | None:
-        """What makes another one with fresh weights, where there is such a thing."""
+        """What makes another one with fresh weights, where there is such a thing; guessed: its class, called anew."""
         return self._again
 
     @property
@@ -74,6 +76,8 @@ class Patient:
             parameter.grad = None
         if dtype is not None:
             made.module.to(dtype)
+        if dtype == torch.float64:
+            _without_kernels_of_16_bits(made.module)
         return made
 
     @cached_property
@@ -109,21 +113,24 @@ class Patient:
 
     def narrow(self) -> Patient:
         """The same patient with float32 copies."""
-        made = Patient(self.target, seed=self.seed, expect=self.expect, again=self._again, told=self._told)
+        more: dict[str, Any] = {"again": self._again, "guessed": self.guessed, "told": self._told}
+        made = Patient(self.target, seed=self.seed, expect=self.expect, **more)
         made.dtype = torch.float32
         return made
 
-    def fresh(self) -> Target | None:
+    def fresh(self, turn: int = 0) -> Target | None:
         """Another one with fresh weights, in train mode; None where nobody knows how to make it."""
         if self._again is None:
             return None
         try:
             with torch.random.fork_rng(devices=[]):
                 # Not a seed that the model itself was likely made with; nor may the factory set its own.
-                torch.manual_seed(self.seed + 1009)
+                torch.manual_seed(self.seed + 1009 + turn)
                 with mock.patch.object(torch, "manual_seed", lambda seed: torch.default_generator):
                     made = self._again()
         except Exception:
+            return None
+        if self.guessed and (not isinstance(made, torch.nn.Module) or _sizes(made) != _sizes(self.target.module)):
             return None
         return self.target.on(made)
 
@@ -136,6 +143,19 @@ class Patient:
         words = ["oneblock", "doctor", told.name, "--only", check, "--seed", str(self.seed)]
         words += ["--expect", ",".join(told.expect)] if told.expect else []
         return shlex.join([*words, "--trust"] if told.trust else words)
+
+
+def _without_kernels_of_16_bits(module: nn.Module) -> None:
+    """Experts of transformers one by one: their grouped product takes no float64."""
+    for each in module.modules():
+        config = getattr(each, "config", None)
+        if getattr(config, "_experts_implementation", None) not in (None, "eager"):
+            config._experts_implementation = "eager"  # type: ignore[union-attr]
+
+
+def _sizes(module: nn.Module) -> dict[str, torch.Size]:
+    """Name -> size of all that a module registers, saved or not."""
+    return {name: t.shape for name, t in (*module.named_parameters(), *module.named_buffers())}
 
 
 def stir(module: nn.Module, seed: int, gain: float = 1.0) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from oneblock.doctor.calling import Calling, logits_of, read_signature
 from oneblock.doctor.errors import DoctorError
+from oneblock.doctor.shells import hides, tried
 from oneblock.doctor.target import Target
 from oneblock.models.decoder import Decoder
 from oneblock.models.dit import DiT
@@ -41,7 +42,7 @@ def recognise(thing: Any, name: str, expect: dict[str, str]) -> Target:
         trial = trial.cpu()
         thing = copy.deepcopy(thing).cpu()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        found = _ours(trial, name) or _probed(trial, name)
+        found = _ours(trial, name) or _of_pixels(trial, name) or _probed(trial, name)
         said_len = getattr(trial, "max_len", None) if found.adapter else None
         found = replace(found, max_len=found.max_len or (said_len if isinstance(said_len, int) else _longest(found)))
         logits = found(found.sample(2, min(4, found.max_len), 0))
@@ -69,8 +70,28 @@ def _ours(thing: Any, name: str) -> Target | None:
     return None
 
 
+def _of_pixels(thing: Any, name: str) -> Target | None:
+    """A class of transformers that takes `pixel_values`, as large as its configuration says."""
+    config, size = getattr(thing, "config", None), getattr(getattr(thing, "config", None), "image_size", None)
+    names = inspect.signature(thing.forward).parameters if isinstance(thing, nn.Module) else {}
+    if size is None or "pixel_values" not in names or "input_ids" in names:
+        return None
+    height, width = size if isinstance(size, tuple | list) else (size, size)
+    shape = (int(getattr(config, "num_channels", 3)), int(height), int(width))
+    calling = Calling(ids="pixel_values")
+    made = Target(name=name, thing=thing, calling=calling, kind="images", takes="images", shape=shape, max_len=4)
+    try:
+        made(made.sample(1, 1, 0))
+    except Exception:
+        return None
+    return made
+
+
 def _probed(thing: Any, name: str) -> Target:
-    calling = read_signature(thing.forward) if isinstance(thing, nn.Module) else _adapter_calling(thing)
+    if isinstance(thing, nn.Module):
+        calling = tried(thing) if hides(thing.forward) else read_signature(thing.forward)
+    else:
+        calling = _adapter_calling(thing)
     kind = "seq2seq" if calling.source else "unknown"
     base = Target(name=name, thing=thing, calling=calling, kind=kind, vocab_size=2)
     said = []
@@ -155,8 +176,18 @@ def _kind(thing: Any, calling: Calling) -> str:
         return "causal"
     if any(word in words for word in ENCODER_WORDS) and not getattr(config, "is_decoder", False):
         return "encoder"
+    inner = next((m for m in thing.children() if list(m.children())), None) if calling.tried else None
+    if inner is not None and not _own_parts(thing, inner):
+        # A shell is what it stands around.
+        return _kind(inner, calling)
     writes = callable(getattr(thing, "generate", None)) or bool(calling.cache) or calling.dummy_targets
     return "causal" if writes or getattr(config, "is_decoder", False) else "unknown"
+
+
+def _own_parts(thing: nn.Module, inner: nn.Module) -> bool:
+    """Whether a module has weights that the one inside has not."""
+    inside = {id(p) for p in inner.parameters()}
+    return any(id(p) not in inside for p in thing.parameters())
 
 
 def _short(error: Exception | None, most: int = 160) -> str:

@@ -48,7 +48,7 @@ CHECKS: dict[str, Check] = {
     "A5": Check(question="does anything but attention mix tokens?", run=heads.mixing),
     "H1": Check(question="how does the stream grow?", run=norms.depth),
     "D1": Check(question="are angles exact in half precision?", run=precision.phases),
-    "D2": Check(question="do norms bear large values in half precision?", run=norms.half),
+    "D2": Check(question="do norms bear large values in half precision?", run=precision.half),
     "D3": Check(question="do tokens change experts in half precision?", run=experts.flips),
     "I1": Check(question="how do weights start?", run=start.audit),
     "I2": Check(question="is the first loss that of chance?", run=start.first_loss),

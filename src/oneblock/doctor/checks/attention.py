@@ -44,7 +44,7 @@ def rows(patient: Patient) -> Finding:
         used = each.weights if each.used is None or each.used.shape != each.weights.shape else each.used
         value = float((used.sum(-1) - 1).abs().max())
         if not value <= worst:
-            worst, where = value, f"attention {layer}"
+            worst, where = value, each.place or f"attention {layer}"
     more = {"value": worst, "threshold": ROWS, "source": "a softmax's rows sum to 1 within rounding", "where": where}
     if not worst <= ROWS:
         repair = "softmax over the keys (dim=-1); mask before it; nothing multiplied on its weights in eval mode"
@@ -67,13 +67,16 @@ def scale(patient: Patient) -> Finding:
         "value": ratio,
         "threshold": 1.0,
         "source": "Vaswani 2017, section 3.2.1: 1/√d keeps scores at variance 1",
-        "where": f"attention {layer}",
+        "where": found[layer].place or f"attention {layer}",
     }
     note = f"scores are scaled by {ratio:.3g} × 1/√{width}"
     if abs(ratio - 1) <= NEAR:
         return said("PASS", f"all {len(found)} attentions scale their scores by 1/√d", **more)
     config, words = getattr(patient.target.thing, "config", None), type(patient.target.thing).__name__.lower()
     of_family = any(hasattr(config, name) for name in ("query_pre_attn_scalar", "attention_multiplier"))
+    # YaRN's angles carry a factor of its own.
+    angles = str(getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or "")
+    of_family = of_family or bool(re.search(r"yarn|longrope|attention_factor|mscale", angles))
     declared = of_family or bool(re.search(r"\bscale=[\d.]", repr(config)))
     if declared or "unscaled" in patient.expect or any(words.startswith(name) for name in UNSCALED):
         return said("INFO", f"{note}, as its configuration or family has it", **more)
@@ -128,23 +131,24 @@ def sharpness(patient: Patient) -> Finding:
     more = {"value": largest, "threshold": SHARP, "source": "convention; that logits grow: Dehghani et al. 2023"}
     if not largest <= SHARP or min(shares) < 0.02:
         repair = "check the scale and the start of queries and keys; a norm on both (qk-norm) or a soft cap holds them"
-        where = f"attention {shares.index(min(shares))}"
+        layer = shares.index(min(shares))
+        where = found[layer].place or f"attention {layer}"
         return said("WARN", f"attention is very sharp: {note}", where=where, repair=repair, **more)
     return said("INFO", note, **more)
 
 
 def heads(patient: Patient) -> Finding:
     """A4: heads that give nothing while others of their layer do."""
-    dead, total = [], 0
+    dead, total, where = [], 0, ""
     for layer, each in enumerate(_seen(patient)):
         if each.out is None or each.out.dim() != 4:
             continue
         sizes = each.out.double().square().mean((0, 2, 3)).sqrt()
         total += len(sizes)
         if float(sizes.max()) > 0:
-            dead += [
-                f"attention {layer} head {h}" for h in range(len(sizes)) if float(sizes[h]) < 1e-9 * float(sizes.max())
-            ]
+            still = [h for h in range(len(sizes)) if float(sizes[h]) < 1e-9 * float(sizes.max())]
+            dead += [f"attention {layer} head {h}" for h in still]
+            where = where or (each.place if still else "")
     if not total:
         return skip("no heads were seen")
     more = {"value": float(len(dead)), "threshold": 0.0, "source": "below 1e-9 of the layer's strongest head"}
@@ -153,7 +157,7 @@ def heads(patient: Patient) -> Finding:
         return said(
             "FAIL",
             f"{len(dead)} of {total} heads give nothing: {', '.join(dead[:4])}",
-            where=dead[0],
+            where=where or dead[0],
             repair=repair,
             **more,
         )

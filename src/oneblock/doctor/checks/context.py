@@ -66,8 +66,10 @@ def tables_of(target: Target) -> dict[str, int]:
     for name, each in target.module.named_modules():
         words = name.rpartition(".")[2].lower()
         named = "pos" in words or words in ("wpe", "embed_positions")
-        plain = type(each) is nn.Embedding and each.padding_idx is None
-        if plain and (named or (each.num_embeddings not in sizes and each.num_embeddings >= target.max_len)):
+        table = isinstance(each, nn.Embedding) and each.padding_idx is None
+        # A class of its own, that says nothing of positions, may be a table of anything.
+        plain = type(each) is nn.Embedding
+        if table and (named or (plain and each.num_embeddings not in sizes and each.num_embeddings >= target.max_len)):
             found[f"{name}.weight"] = each.num_embeddings
     return found
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from oneblock.doctor.checks.check import said, skip
-from oneblock.doctor.checks.mixture import idle, unequal
+from oneblock.doctor.checks.mixture import idle, unequal, unequal_slices
 from oneblock.doctor.finding import Finding
 from oneblock.doctor.locate import with_line
 from oneblock.doctor.patient import Patient
@@ -116,7 +116,7 @@ def balance(patient: Patient) -> Finding:
     by_hand = (lambda m, ids: _chosen(m, ids, sizes)) if not by_adapter else None
     with torch.no_grad():
         unused = idle(model, x, by_hand) if by_hand else ""
-        uneven = unequal(plain, x, by_hand) if by_hand and not unused else ""
+        uneven = (unequal(plain, x, by_hand) or unequal_slices(plain, x, by_hand)) if by_hand and not unused else ""
     if unused:
         repair = "each chosen expert once, its answer added: y = y + weight · expert(x)"
         return said("FAIL", unused, where=next(iter(found), ""), repair=repair)
@@ -144,7 +144,9 @@ def _routers_without_gradient(model: Target, found: dict[str, nn.Parameter], x: 
     now = dict(model.module.named_parameters())
     sizes = {n: float(now[n].grad.abs().max()) if now[n].grad is not None else 0.0 for n in found}  # type: ignore[union-attr]
     largest = max((float(p.grad.abs().max()) for p in now.values() if p.grad is not None), default=0.0)
-    return [name for name, size in sizes.items() if not size > 1e-9 * largest]
+    # w / w is 1 with a gradient of nothing but rounding.
+    rounding = max(1e-9, 30 * torch.finfo(answer.dtype).eps)
+    return [name for name, size in sizes.items() if not size > rounding * largest]
 
 
 def _auxiliary(patient: Patient, found: dict[str, nn.Parameter]) -> str:

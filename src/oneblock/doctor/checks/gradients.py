@@ -47,6 +47,9 @@ def dead(patient: Patient) -> Finding:
         repair = "look for a slice taken twice (q for k, k for v), or a width that is written down"
         source = "no gradient over three batches of random tokens, for neighbouring rows or columns"
         return said("FAIL", f"{words} of {name} never get a gradient", where=name, repair=repair, source=source)
+    silent = _silent_slices(model.module, alive)
+    if silent:
+        return _lost(silent, len(trained))
     same = _same_tokens(model, patient.seed)
     if same:
         repair = "look up the token's own row: no clamp, no remainder, no wrong vocabulary"
@@ -81,7 +84,11 @@ def _answer(model: Target, x: Tensor, seed: int) -> Tensor:
 def _lost(lost: list[str], count: int) -> Finding:
     share = f"{len(lost)} of {count} parameters never get a gradient: {', '.join(lost[:4])}"
     if all("expert" in name.lower() for name in lost):
+        slices = any("[" in name for name in lost)
+        share = f"{len(lost)} slices of experts never get a gradient: {', '.join(lost[:4])}" if slices else share
         return said("WARN", f"{share} (experts that no token chose?)", value=float(len(lost)), where=lost[0])
+    if all("mask_token" in name.lower() for name in lost):
+        return said("WARN", f"{share} (for inputs that are partly hidden?)", value=float(len(lost)), where=lost[0])
     return said(
         "FAIL",
         share,
@@ -95,21 +102,44 @@ def _lost(lost: list[str], count: int) -> Finding:
 
 def _idle_part(module: nn.Module, alive: dict[str, Tensor]) -> tuple[str, str] | None:
     """A matrix an eighth of whose neighbouring rows or columns never get a gradient."""
-    for name, moved in alive.items():
-        owner = module.get_submodule(name.rpartition(".")[0])
+    for name, each in alive.items():
+        owner, moved = module.get_submodule(name.rpartition(".")[0]), each
+        if moved.dim() == 3 and "expert" in f"{name} {type(owner).__name__}".lower() and bool(moved.any()):
+            # Experts that are slices of one tensor: what is idle in all of them.
+            for axis, word in ((2, "rows"), (1, "columns")):
+                longest = _longest_run(~moved.any(0).any(axis - 1))
+                if longest >= max(2, PART * moved.shape[3 - axis]):
+                    return name, f"{longest} of {moved.shape[3 - axis]} {word} of every expert"
+            continue
         linear = isinstance(owner, nn.MultiheadAttention) or "linear" in type(owner).__name__.lower()
         # Tables of positions and buckets have rows that no short text comes to.
         if moved.dim() != 2 or not (linear or type(owner).__name__ == "Conv1D") or "expert" in name.lower():
             continue
         for axis, word in ((1, "rows"), (0, "columns")):
             still = ~moved.any(axis)
-            run = longest = 0
-            for each in still.tolist():
-                run = run + 1 if each else 0
-                longest = max(longest, run)
+            longest = _longest_run(still)
             if longest >= max(2, PART * len(still)):
                 return name, f"{longest} of {len(still)} {word}"
     return None
+
+
+def _longest_run(still: Tensor) -> int:
+    """How many neighbours in a row are True."""
+    run = longest = 0
+    for each in still.tolist():
+        run = run + 1 if each else 0
+        longest = max(longest, run)
+    return longest
+
+
+def _silent_slices(module: nn.Module, alive: dict[str, Tensor]) -> list[str]:
+    """Experts, as slices of one tensor, that no gradient reaches."""
+    found = []
+    for name, moved in alive.items():
+        owner = module.get_submodule(name.rpartition(".")[0])
+        if moved.dim() == 3 and "expert" in f"{name} {type(owner).__name__}".lower():
+            found += [f"{name}[{n}]" for n, each in enumerate(moved.flatten(1).any(1).tolist()) if not each]
+    return found
 
 
 def _same_tokens(model: Target, seed: int) -> str:

@@ -10,7 +10,9 @@ import torch
 
 from oneblock.doctor.checks import exact
 from oneblock.doctor.checks.check import BAD, EQUALITY, GOOD, judged, said, skip
+from oneblock.doctor.checks.unscaled import unscaled
 from oneblock.doctor.finding import Finding
+from oneblock.doctor.lines import equal, one_of_rows, parting_line
 from oneblock.doctor.locate import events, line_of, parting
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
@@ -86,22 +88,25 @@ def _over(model: Target, sources: torch.Tensor | None, rows: Any) -> Target:
 
 
 def _meeting(model: Target, x: torch.Tensor, sources: torch.Tensor | None) -> str:
-    """The first module that lets another row into the first."""
-    other, turned = model.different(x, 1), None if sources is None else sources.flip(1)
-    other[0] = x[0]
-    if turned is not None and sources is not None:
-        turned[0] = sources[0]
+    """The first line, or else the first module, that lets other rows into one."""
+    for row in (0, 2):
+        other, turned = model.different(x, 1), None if sources is None else sources.flip(1)
+        other[row] = x[row]
+        if turned is not None and sources is not None:
+            turned[row] = sources[row]
 
-    def first_row(tensor: torch.Tensor) -> torch.Tensor | None:
-        return tensor[0] if tensor.dim() >= 3 and tensor.shape[0] == 3 else None
+        def one_row(tensor: torch.Tensor, row: int = row) -> torch.Tensor | None:
+            return tensor[row] if tensor.dim() >= 3 and tensor.shape[0] == 3 else None
 
-    try:
-        asked = ((_over(model, sources, slice(None)), x), (_over(model, turned, slice(None)), other))
-        one, two = (events(each.module, partial(each, ids)) for each, ids in asked)
-    except Exception:
-        return ""
-    name = parting(one, two, first_row)
-    return "" if name is None else line_of(model.module, name)
+        runs = [partial(_over(model, each, slice(None)), ids) for each, ids in ((sources, x), (turned, other))]
+        line = parting_line(model.module, runs, one_of_rows(3, row))
+        try:
+            name = None if line else parting(events(model.module, runs[0]), events(model.module, runs[1]), one_row)
+        except Exception:
+            return ""
+        if line or name is not None:
+            return line or line_of(model.module, name or "")
+    return ""
 
 
 def _sizes_that_break(model: Target, x: torch.Tensor) -> str:
@@ -166,6 +171,7 @@ def repeats(patient: Patient) -> Finding:
         return said(
             "FAIL",
             "what was asked before changes the answer",
+            where=_kept_at(model, x, y),
             value=stale,
             threshold=BAD,
             source=EQUALITY,
@@ -187,7 +193,28 @@ def repeats(patient: Patient) -> Finding:
         return said("WARN", note, where="forward", repair="draw only where self.training")
     wrong = "in eval mode two calls with the same input differ"
     repair = "dropout must ask self.training: F.dropout(x, p, self.training); no noise in eval"
-    return judged(max(again, stale), "eval mode is deterministic", wrong, repair=repair, where="eval mode")
+    where = "eval mode"
+    if max(again, stale) > GOOD:
+        where = _drawn_at(model, x) or _kept_at(model, x, y) or where
+    return judged(max(again, stale), "eval mode is deterministic", wrong, repair=repair, where=where)
+
+
+def _drawn_at(model: Target, x: torch.Tensor) -> str:
+    """The line at which two runs with other seeds part."""
+
+    def run(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return model(x)
+
+    return parting_line(model.module, [partial(run, 1), partial(run, 2)], equal)
+
+
+def _kept_at(model: Target, x: torch.Tensor, y: torch.Tensor) -> str:
+    """The line at which the answer to x parts from that after another text."""
+    trials = [model.on(copy.deepcopy(model.thing)) for _ in range(2)]
+    trials[1](y)
+    names = [{id(m): n for n, m in each.module.named_modules()} for each in trials]
+    return parting_line(model.module, [partial(each, x) for each in trials], equal, names)
 
 
 def _changed_by_a_call(patient: Patient, x: torch.Tensor) -> str:
@@ -236,4 +263,7 @@ def modes(patient: Patient) -> Finding:
         note = f"in train mode {parts[0][1]:.0%} of what {parts[0][0]} is given are dropped"
         repair = "p is the share that is dropped, not the one that is kept"
         return said("WARN", note, value=parts[0][1], threshold=0.5, where=parts[0][0], repair=repair)
+    told = unscaled(patient)
+    if told is not None:
+        return told
     return said("PASS", "eval, train, eval: the same answer", value=value, threshold=GOOD, source=EQUALITY)

@@ -15,6 +15,7 @@ from oneblock.doctor.checks.check import BAD, EQUALITY, GOOD, judged, said, skip
 from oneblock.doctor.checks.reach import ALL, one_by_one, reach
 from oneblock.doctor.checks.sources import labels_read, narrowed_source, unread_source
 from oneblock.doctor.finding import Finding
+from oneblock.doctor.lines import at_places, parting_line
 from oneblock.doctor.locate import events, line_of, parting
 from oneblock.doctor.look import attentions
 from oneblock.doctor.patient import Patient, difference
@@ -151,10 +152,15 @@ def _culprit(patient: Patient, plain: bool) -> str:
     except Exception:
         return ""
     name = parting(first, second, keep)
+    seen = torch.arange(t + 1)
     if name is None:
         return ""
     softmax = next((each.place for each in attentions(model, x) if each.place.split(" ")[0] == name), "")
     line = softmax.partition("(")[2].rstrip(")")
+    if not line:
+        runs = [partial(model, ids) for ids in (x, changed)]
+        at = parting_line(model.module, runs, at_places(length, seen))
+        return f"{at or line_of(model.module, name)}, "
     return line_of(model.module, name) + (f", its softmax {line}, " if line else ", ")
 
 

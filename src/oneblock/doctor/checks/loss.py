@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from oneblock.doctor.calling import seeded
 from oneblock.doctor.checks.check import BAD, EQUALITY, judged, said, skip
 from oneblock.doctor.finding import Finding
+from oneblock.doctor.look import names_of, place
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
 
@@ -45,7 +49,8 @@ def labels(patient: Patient) -> Finding:
     if not target.calling.labels or target.takes != "tokens":
         return skip("it computes no loss of its own")
     shift, note = shifts_of(patient.stirred, patient.seed)
-    name, more = target.calling.labels, {"source": "cross-entropy by hand at every shift", "where": "the loss"}
+    where = loss_line(patient) or "the loss"
+    name, more = target.calling.labels, {"source": "cross-entropy by hand at every shift", "where": where}
     if shift is None and note.startswith("-"):
         wrong = (
             f"the loss is below zero ({note.partition(';')[0]}), which no cross-entropy is: probabilities for logits?"
@@ -58,7 +63,8 @@ def labels(patient: Patient) -> Finding:
     if target.says_tokens and bool((answers >= 0).all()) and float((answers.sum(-1) - 1).abs().max()) < CLOSE:
         wrong = "what is given as logits are probabilities, of which cross-entropy takes the softmax once more"
     hugging_face = name == "labels" and target.calling.ids in ("input_ids", "decoder_input_ids")
-    wanted = (1,) if hugging_face and target.kind == "causal" else (0,) if hugging_face else (0, 1)
+    unknown = target.kind == "unknown" or not hugging_face
+    wanted = (0, 1) if unknown else (1,) if target.kind == "causal" else (0,)
     if shift not in wanted:
         asked = " or ".join(map(str, wanted))
         wrong = f"logits at t are held against the label at t{shift:+d} and should be at t + {asked}"
@@ -73,6 +79,34 @@ def labels(patient: Patient) -> Finding:
         return said("INFO", f"the loss is {note}", value=float(shift), **more)
     inside = "in the model" if shift else "in the data: give targets that are already shifted"
     return said("PASS", f"labels are shifted by {shift}, {inside}", value=float(shift), **more)
+
+
+def loss_line(patient: Patient) -> str:
+    """Where a model's own cross-entropy is asked for; "" where it is none of torch's."""
+    model = patient.stirred
+    x = model.sample(2, min(5, model.max_len), patient.seed)
+    try:
+        with torch.no_grad(), Asked(names_of(model.module)) as asked:
+            model.loss(x, x)
+    except Exception:
+        return ""
+    return next(iter(asked.found), "")
+
+
+@dataclass
+class Asked(TorchFunctionMode):
+    """Where a cross-entropy is asked for."""
+
+    names: dict[int, str]
+    found: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("cross_entropy", "nll_loss", "log_softmax"):
+            self.found.append(place(self.names))
+        return func(*args, **(kwargs or {}))
 
 
 def _ignored(model: Target, seed: int, shift: int) -> float | None:

@@ -26,23 +26,77 @@ def lists(module: nn.Module) -> list[tuple[str, nn.Module, nn.ModuleList]]:
     return found
 
 
+def stacked(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """(name, experts) of every module that holds its experts' matrices as slices of three-dimensional ones."""
+    found = []
+    for name, each in module.named_modules():
+        own = list(each.parameters(recurse=False))
+        named = "expert" in f"{name} {type(each).__name__}".lower() and any(p.dim() == 3 for p in own)
+        if named and len({len(p) for p in own}) == 1 and len(own[0]) > 1:
+            found.append((name, each))
+    return found
+
+
+def unequal_slices(model: Target, x: Tensor, choose: Choose) -> str:
+    """`unequal` of experts that are slices: called once more as one expert of weight 1, with what they were given."""
+    trial = model.on(copy.deepcopy(model.thing))
+    parts = stacked(trial.module)
+    calls: list[tuple[str, nn.Module, tuple[Any, ...], Tensor]] = []
+    with torch.no_grad():
+        for _, experts in parts:
+            for p in experts.parameters(recurse=False):
+                p.copy_(p[:1].expand_as(p))
+    handles = []
+    for name, experts in parts:
+
+        def hook(module: nn.Module, args: Any, out: Any, name: str = name) -> None:
+            calls.append((name, module, args, out))
+
+        handles.append(experts.register_forward_hook(hook))
+    try:
+        chosen = choose(trial, x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if len(calls) != len(parts) or len(chosen) != len(calls):
+        return ""
+    for (name, experts, args, made), (scores, picked) in zip(calls, chosen, strict=True):
+        kinds = ["index" if a.dtype == torch.long else "flat" for a in args if isinstance(a, Tensor)]
+        if len(kinds) != len(args) or kinds != ["flat", "index", "flat"] or not isinstance(made, Tensor):
+            continue
+        one = experts(args[0], torch.zeros_like(args[1][:, :1]), torch.ones_like(args[2][:, :1]))
+        if one.shape != made.shape or len(scores) != len(made):
+            continue
+        ratio = (made * one).sum(-1) / one.square().sum(-1)
+        alike = float((made - ratio[:, None] * one).abs().max()) <= ALIKE * float(one.abs().max())
+        if alike and not any(_constant(ratio / wanted) for wanted in _weights(scores, picked)):
+            return f"with equal experts {name} is not one expert: weights do not add up, {_words(ratio)} of it"
+    return ""
+
+
 def idle(model: Target, x: Tensor, choose: Choose) -> str:
     """Experts that the router chooses and whose answers are lost, as words; "" where there are none."""
     trial = model.on(copy.deepcopy(model.thing))
-    mixtures = lists(trial.module)
+    mixtures: list[tuple[str, list[list[Tensor]]]] = []
+    trial.module.requires_grad_(True)
+    for name, _, experts in lists(trial.module):
+        mixtures.append((name, [[*one.parameters()] for one in experts]))
+    sliced = stacked(trial.module) if not mixtures else []
     with torch.no_grad():
         chosen = choose(trial, x)
-    if len(chosen) != len(mixtures) or not mixtures:
+    if len(chosen) != len(mixtures or sliced) or not chosen:
         return ""
-    trial.module.requires_grad_(True)
     trial.module.zero_grad(set_to_none=True)
     with torch.enable_grad():
         answer = trial(x)
         noise = torch.randn(answer.shape, generator=torch.Generator().manual_seed(7)).to(answer.dtype)
         (answer * noise).sum().backward()
-    for (name, _, experts), (_, picked) in zip(mixtures, chosen, strict=True):
-        share = torch.bincount(picked.flatten(), minlength=len(experts)).double() / picked.numel()
-        alive = [any(p.grad is not None and bool(p.grad.any()) for p in one.parameters()) for one in experts]
+    moved = [(name, [any(p.grad is not None and bool(p.grad.any()) for p in one) for one in e]) for name, e in mixtures]
+    for name, module in sliced:
+        grads = [p.grad.flatten(1).any(1) for p in module.parameters(recurse=False) if p.grad is not None]
+        moved.append((name, torch.stack(grads).any(0).tolist() if grads else []))
+    for (name, alive), (_, picked) in zip(moved, chosen, strict=True):
+        share = torch.bincount(picked.flatten(), minlength=len(alive)).double() / picked.numel()
         lost = [str(i) for i, one in enumerate(alive) if not one and float(share[i]) > SOME]
         if any(alive) and lost:
             return f"experts that the router chooses change no answer: {', '.join(lost)} of {len(alive)} at {name}"

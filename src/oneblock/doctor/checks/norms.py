@@ -1,4 +1,4 @@
-"""N1, N2, D2, H1: where the norms are, what they mix, what they bear, and how the stream grows. By intervention."""
+"""N1, N2, H1: where the norms are, what they mix, and how the stream grows. By intervention."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from oneblock.doctor.checks.branches import normed_along_heads, only_positive
 from oneblock.doctor.checks.check import BAD, EQUALITY, said, skip
 from oneblock.doctor.checks.normed import oddity
 from oneblock.doctor.finding import Finding
 from oneblock.doctor.layers import Called, blocks, norms, silenced
 from oneblock.doctor.locate import events
-from oneblock.doctor.look import attentions, narrowed
+from oneblock.doctor.look import attentions
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
 
@@ -24,6 +25,7 @@ LARGE, LARGER = 1e4, 1e7
 GROWS = 2.0
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 SOURCE = "a branch behind a norm gives the same for x and c·x; one without a norm gives c times as much"
+SIGNED = "what a branch adds to the stream is nowhere below zero: an activation stands behind its last matrix"
 SAME = {"pre": "pre", "peri": "pre", "out": "pre", "post": "post", "none": "none"}
 
 
@@ -32,6 +34,9 @@ def placement(patient: Patient) -> Finding:
     model = patient.stirred
     calls = _calls(patient)
     if not calls:
+        signed = only_positive(model, patient.seed)
+        if signed:
+            return said("WARN", SIGNED, where=signed, repair="no activation behind the last matrix of a branch")
         return skip("no list of blocks that map B × T × D was found")
     found = [(each.name, *kind_of_block(each)) for each in calls]
     if len(found) > 1 and found[0][1].startswith("a branch reads") and _normed_before(model, found[0][0], patient.seed):
@@ -53,6 +58,9 @@ def placement(patient: Patient) -> Finding:
     if lost is not None:
         note = "attention reaches the stream through the feed-forward alone: what it writes itself is lost"
         return said("WARN", note, where=lost.name, repair="h = x + attention(norm(x)); h + mlp(norm(h))", **more)
+    signed = only_positive(model, patient.seed)
+    if signed:
+        return said("WARN", SIGNED, where=signed, repair="no activation behind the last matrix of a branch", **more)
     words = {"pre": "pre-norm (or norm on the branch's output)", "post": "post-norm"}
     return said("INFO", f"{', '.join(words.get(kind, kind) for kind in kinds)} in {len(found)} blocks", **more)
 
@@ -232,41 +240,21 @@ def mixing(patient: Patient) -> Finding:
                 where=name,
                 repair="mean and variance over the last axis only",
             )
-    if not asked:
-        return skip("no norm that can be called alone was found")
-    odd = oddity(patient)
+    odd = oddity(patient) or _along_heads(patient)
     if odd is not None:
         return odd
+    if not asked:
+        return skip("no norm that can be called alone was found")
     return said("PASS", f"{asked} norms work on each token alone", value=0.0, threshold=BAD, source=EQUALITY)
 
 
-def half(patient: Patient) -> Finding:
-    """D2: norms in float16, given values of 1000, whose squares float16 cannot hold."""
-    asked, wrong = 0, []
-    for name, norm in norms(patient.copy(torch.float16).module):
-        width = max(p.numel() for p in norm.parameters())
-        x = torch.randn(1, 5, width, generator=torch.Generator().manual_seed(patient.seed)) * 1000
-        try:
-            asked, finite = asked + 1, bool(norm(x.half()).isfinite().all() and norm(x.half()).abs().max() > 0)
-        except Exception:
-            asked -= 1
-            continue
-        wrong += [] if finite else [name]
-    narrow = narrowed(patient.copy(torch.float32), patient.seed)
-    if narrow:
-        note = "in a float32 copy something is computed in half precision"
-        return said(
-            "WARN", note, where=narrow, repair="no .half() or .bfloat16() inside a forward; let autocast choose"
-        )
-    if asked <= 0:
-        return skip("no norm runs in float16 here")
-    more = {"value": float(len(wrong)), "threshold": 0.0, "source": "float16 ends at 65504; 1000² is above it"}
-    if wrong:
-        note = f"in float16 {len(wrong)} of {asked} norms lose values of 1000: squares overflow"
-        # Most norms written by hand do, and most models are never cast whole: a fault only where this one is.
-        status = "WARN" if patient.target.dtype == torch.float16 else "INFO"
-        return said(status, note, where=wrong[0], repair="take the statistics in float32", **more)
-    return said("PASS", f"{asked} norms bear values of 1000 in float16", **more)
+def _along_heads(patient: Patient) -> Finding | None:
+    where = normed_along_heads(patient.stirred, patient.seed)
+    if not where:
+        return None
+    word, _, place = where.partition(" at ")
+    note = f"{word} are normed along the heads, not along the features of a head: heads share out one length"
+    return said("WARN", note, where=place, repair="norm over the last axis of B × H × T × K")
 
 
 def depth(patient: Patient) -> Finding:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import torch
 
 from oneblock.doctor.checks.check import BAD, EQUALITY, GOOD, judged, said, skip
 from oneblock.doctor.checks.positions import is_relative
 from oneblock.doctor.finding import Finding
+from oneblock.doctor.lines import at_places, parting_line
 from oneblock.doctor.look import Watch, names_of
 from oneblock.doctor.patient import Patient, difference
 
@@ -58,9 +60,26 @@ def padding(patient: Patient) -> Finding:
         note = "pads are not seen; with pads on the left the positions of real tokens shift"
         return said("INFO", f"{note} (difference {shifted:.1e}): give positions with left-padded rows", value=shifted)
     repair = "mask pads as keys (not only as queries), before the softmax"
-    return judged(
-        worst, "pads change nothing", "; ".join(faults) or "pads are seen", where="padding mask", repair=repair
-    )
+    where = _seen_at(patient, x) if worst > BAD else ""
+    wrong = "; ".join(faults) or "pads are seen"
+    return judged(worst, "pads change nothing", wrong, where=where or "padding mask", repair=repair)
+
+
+def _seen_at(patient: Patient, x: torch.Tensor) -> str:
+    """The line at which what stands at pads, on the left or on the right, reaches a real token."""
+    model, count = patient.stirred, 4
+    length = x.shape[1] + count
+    fills = [model.sample(2, count, patient.seed + n) for n in (1, 2)]
+    real = torch.arange(x.shape[1])
+    for left in (True, False):
+        pads = torch.zeros(2, length, dtype=torch.bool)
+        pads[:, slice(count) if left else slice(x.shape[1], None)] = True
+        texts = [torch.cat([fill, x] if left else [x, fill], dim=1) for fill in fills]
+        alike = at_places(length, real + count if left else real)
+        line = parting_line(model.module, [partial(model, text, pads) for text in texts], alike)
+        if line:
+            return line
+    return ""
 
 
 def _weight_of_pads(patient: Patient, x: torch.Tensor) -> float:

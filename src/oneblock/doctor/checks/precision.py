@@ -1,4 +1,4 @@
-"""D1: the angles of rotary positions in half precision, wherever a cosine is taken of them."""
+"""D1, D2: in half precision, the angles of rotary positions and the numbers that norms bear."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch.overrides import TorchFunctionMode
 
 from oneblock.doctor.checks.check import said, skip
 from oneblock.doctor.finding import Finding
-from oneblock.doctor.look import names_of, place
+from oneblock.doctor.layers import norms
+from oneblock.doctor.look import names_of, narrowed, place
 from oneblock.doctor.patient import Patient
 from oneblock.doctor.target import Target
 
@@ -74,3 +75,32 @@ def _angles(model: Target, x: Tensor) -> list[tuple[Tensor, str]]:
     with Angles(names_of(model.module)) as angles:
         model(x)
     return [(tensor, line) for tensor, line in angles.found if tensor.is_floating_point()]
+
+
+def half(patient: Patient) -> Finding:
+    """D2: norms in float16, given values of 1000, whose squares float16 cannot hold."""
+    asked, wrong = 0, []
+    for name, norm in norms(patient.copy(torch.float16).module):
+        width = max(p.numel() for p in norm.parameters())
+        x = torch.randn(1, 5, width, generator=torch.Generator().manual_seed(patient.seed)) * 1000
+        try:
+            asked, finite = asked + 1, bool(norm(x.half()).isfinite().all() and norm(x.half()).abs().max() > 0)
+        except Exception:
+            asked -= 1
+            continue
+        wrong += [] if finite else [name]
+    narrow = narrowed(patient.copy(torch.float32), patient.seed)
+    if narrow:
+        note = "in a float32 copy something is computed in half precision"
+        return said(
+            "WARN", note, where=narrow, repair="no .half() or .bfloat16() inside a forward; let autocast choose"
+        )
+    if asked <= 0:
+        return skip("no norm runs in float16 here")
+    more = {"value": float(len(wrong)), "threshold": 0.0, "source": "float16 ends at 65504; 1000² is above it"}
+    if wrong:
+        note = f"in float16 {len(wrong)} of {asked} norms lose values of 1000: squares overflow"
+        # Most norms written by hand do, and most models are never cast whole: a fault only where this one is.
+        status = "WARN" if patient.target.dtype == torch.float16 else "INFO"
+        return said(status, note, where=wrong[0], repair="take the statistics in float32", **more)
+    return said("PASS", f"{asked} norms bear values of 1000 in float16", **more)

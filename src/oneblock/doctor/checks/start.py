@@ -28,9 +28,16 @@ def untouched(module: nn.Module) -> bool:
     return bool(of_norms) and all(float(p.detach().max()) == float(p.detach().min()) for p in of_norms if p.numel())
 
 
+def _started(patient: Patient) -> Target:
+    """As training begins: what a factory makes; else itself where it looks untrained, and its class anew where not."""
+    if patient.guessed and untouched(patient.target.module):
+        return patient.plain
+    return patient.fresh() or patient.plain
+
+
 def audit(patient: Patient) -> Finding:
     """I1: the standard deviation of every matrix times √inputs; matrices that are one number cannot learn apart."""
-    module = (patient.fresh() or patient.target).module
+    module = _started(patient).module
     spread = {}
     for name, p in module.named_parameters():
         if p.dim() != 2 or min(p.shape) < 2 or not p.is_floating_point():
@@ -69,23 +76,20 @@ def first_loss(patient: Patient) -> Finding:
     target = patient.target
     if not target.says_tokens:
         return skip("it answers no tokens")
-    model = patient.fresh() or patient.plain
+    model = _started(patient)
     is_fresh = "fresh" in patient.expect or untouched(model.module)
-    model.module.eval()
-    with torch.no_grad():
-        x = model.sample(4, min(33, target.max_len), patient.seed)
-        logits = model(x).double()
-    labels = torch.randint(0, target.vocab_size, x.shape, generator=seeded(patient.seed + 1))
-    loss, chance = float(cross_entropy(logits, labels, 0)), math.log(target.vocab_size)
-    excess, spread = loss - chance, float(logits.std(-1).mean())
+    loss, chance, spread = _first(model, patient.seed)
+    excess = loss - chance
     note = f"first loss {loss:.3f}, ln V = {chance:.3f}, logits of standard deviation {spread:.2g}"
     more = {"value": loss, "threshold": chance + HIGH, "source": "ln V + σ²/2 for logits of standard deviation σ"}
     if not is_fresh and excess > MAYBE:
         return said("INFO", f"{note}; it does not look untrained", **more)
+    if not excess <= HIGH and _as_published(patient, excess):
+        return said("WARN", f"its class starts sure and wrong, as transformers has it: {note}", **more)
     if not excess <= HIGH:
         repair = "start the embedding and the head smaller (0.02), or scale a tied head by 1/√width"
         return said(
-            "FAIL", f"an untrained model is sure and wrong: {note}", where="embedding, head", repair=repair, **more
+            "FAIL", f"an untrained model is sure and wrong: {note}", where=_largest(model), repair=repair, **more
         )
     if excess > MAYBE:
         source = f"ln V + {MAYBE}: above it a start is large, above ln V + {HIGH} it is a fault"
@@ -95,6 +99,37 @@ def first_loss(patient: Patient) -> Finding:
             **more | {"threshold": chance + MAYBE, "source": source},
         )
     return said("PASS", note, **more)
+
+
+def _first(model: Target, seed: int) -> tuple[float, float, float]:
+    """(loss of random tokens against random labels, ln V, standard deviation of the logits)."""
+    model.module.eval()
+    with torch.no_grad():
+        x = model.sample(4, min(33, model.max_len), seed)
+        logits = model(x).double()
+    labels = torch.randint(0, model.vocab_size, x.shape, generator=seeded(seed + 1))
+    return float(cross_entropy(logits, labels, 0)), math.log(model.vocab_size), float(logits.std(-1).mean())
+
+
+def _largest(model: Target) -> str:
+    """Which of the tables of tokens and heads starts largest."""
+    spread = {
+        n: float(p.detach().std())
+        for n, p in model.module.named_parameters()
+        if p.dim() == 2 and len(p) == model.vocab_size
+    }
+    name = max(spread, key=lambda n: spread[n], default="")
+    return f"embedding, head: {name} has a standard deviation of {spread[name]:.2g}" if name else "embedding, head"
+
+
+def _as_published(patient: Patient, excess: float) -> bool:
+    """Whether a class of transformers itself, made anew, starts as far above chance."""
+    known = type(patient.target.thing).__module__.startswith("transformers.models.")
+    fresh = patient.fresh() if known else None
+    if fresh is None:
+        return False
+    loss, chance, _ = _first(fresh, patient.seed)
+    return loss - chance > excess / 2
 
 
 def unlearnable(patient: Patient) -> Finding:

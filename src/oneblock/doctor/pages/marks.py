@@ -49,7 +49,7 @@ def place_of(finding: Finding) -> str:
     usual = USUAL.get(finding.id[0])
     if usual and finding.id[0] in "CKPAGRHLM":
         return usual
-    where = re.sub(r"\([^)]*\)", "", finding.where).lower()  # files and lines may hold any word
+    where = re.sub(r"\([^)]*\)|\S+\.py:\d+", "", finding.where).lower()  # files and lines may hold any word
     for words, kind in WHERE:
         if re.search(words, where):
             return kind
