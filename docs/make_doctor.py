@@ -80,7 +80,7 @@ def main(*given: str, write: Callable[[str], object] | None = None) -> None:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     file, words = Path(given[0]) if given else None, list(given[1:])
     ill = examined(proof.faults(), file, words)
-    well = examined(proof.healthy(), file, words)
+    well = examined(proof.healthy(weights=True), file, words)
     if not words:
         version = torch.__version__.split("+")[0]
         (write or (lambda page: TABLE.write_text(page, encoding="utf-8")))(text.page(ill, well, list(CHECKS), version))

@@ -10,6 +10,8 @@ from torch import nn
 
 import oneblock
 from oneblock.doctor import examine
+from oneblock.doctor.checks import CHECKS
+from oneblock.doctor.checks.check import Check, judged
 from oneblock.doctor.errors import DoctorError
 from oneblock.doctor.examine import chosen, expectations
 from oneblock.doctor.patient import difference
@@ -114,6 +116,27 @@ def test_words():
         chosen(["leek"])
     with pytest.raises(DoctorError, match="'norm=sandwich' cannot be expected"):
         expectations(["norm=sandwich"])
+
+
+@pytest.mark.parametrize(("difference", "verdict"), [(0.0, "PASS"), (3e-5, "WARN")])
+def test_what_float32_leaves_open_is_asked_in_float64(monkeypatch, difference, verdict):
+    """A large model rounds more in float32 than one layer does; what is a difference in float64 too stays one."""
+    asked = []
+
+    def check(patient):
+        asked.append(patient.dtype)
+        return judged(2e-5 if patient.dtype == torch.float32 else difference, "well", "wrong")
+
+    monkeypatch.setitem(CHECKS, "C3", Check(question="?", run=check))
+    model = zoo.ill("Gpt", "")
+    for small, large, dtypes in ((10, 10**9, 2), (10, 100, 1), (10**9, 10**9, 1)):
+        asked.clear()
+        monkeypatch.setattr("oneblock.doctor.patient.SMALL", small)
+        monkeypatch.setattr("oneblock.doctor.patient.LARGE", large)
+        (found,) = examine(model, only=["C3"]).checks
+        assert len(asked) == dtypes
+        if dtypes == 2:
+            assert asked == [torch.float32, torch.float64] and found.status == verdict
 
 
 def test_a_difference_that_is_no_number_is_infinite():

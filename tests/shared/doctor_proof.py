@@ -1,5 +1,6 @@
 """All faults and all healthy models of the doctor's proof as one list of cases: what docs/make_doctor.py examines."""
 
+import contextlib
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -15,6 +16,10 @@ import doctor_wanted
 import doctor_zoo as zoo
 import torch
 import unseen_second
+
+from oneblock.data.errors import DataError
+from oneblock.data.known_models import MODELS, model_path
+from oneblock.runs.load import load
 
 TESTS = Path(__file__).resolve().parents[1]
 OWN, SECOND, PEERS = "own hosts", "second list", "transformers"
@@ -104,8 +109,8 @@ def planted() -> list[Proof]:
     ]
 
 
-def healthy() -> list[Proof]:
-    """Every model that must not alarm."""
+def healthy(*, weights: bool = False) -> list[Proof]:
+    """Every model that must not alarm; weights: real ones too, which are fetched where they are not here."""
     found = [
         Proof(source="its own hosts", host=host, name=variant or "plain", make=lambda h=host, v=variant: zoo.ill(h, v))
         for host, variant in zoo.HEALTHY
@@ -130,7 +135,17 @@ def healthy() -> list[Proof]:
     found += [Proof(source=SECOND, host="Pair", name="plain", make=lambda: blind.ill_pair(""))]
     for source, module in ((BLIND, doctor_unseen), (LATER, unseen_second)):
         found += [Proof(source=source, host=c.host, name=c.name, make=c.model) for c in module.cases()[1]]
-    return found + (families() if with_transformers() else [])
+    return found + (real() if weights else []) + (families() if with_transformers() else [])
+
+
+def real() -> list[Proof]:
+    """Models that somebody has trained, where their packages can be had."""
+    found = []
+    for name in MODELS:
+        with contextlib.suppress(DataError):
+            path = model_path(name)
+            found.append(Proof(source="real weights", host="preset", name=name, make=lambda path=path: load(path)))
+    return found
 
 
 def families() -> list[Proof]:

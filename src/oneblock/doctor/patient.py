@@ -18,6 +18,8 @@ from oneblock.doctor.target import Target
 
 SMALL = 4_000_000
 """Up to so many parameters, copies are float64 and checks that train may run."""
+LARGE = 200_000_000
+"""Up to so many, what float32 leaves open is asked again in float64: three copies of 8 bytes a parameter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +85,16 @@ class Patient:
     @cached_property
     def dtype(self) -> torch.dtype:
         """float64 where a copy runs in it, else float32."""
-        wide = torch.float64 if self.size <= SMALL else torch.float32
-        trial = self.copy(wide)
+        return torch.float64 if self.size <= SMALL and self._runs(torch.float64) else torch.float32
+
+    def _runs(self, dtype: torch.dtype) -> bool:
+        trial = self.copy(dtype)
         try:
             with torch.no_grad():
                 trial(trial.sample(2, min(5, trial.max_len), self.seed))
-            return wide
         except Exception:
-            return torch.float32
+            return False
+        return True
 
     @cached_property
     def plain(self) -> Target:
@@ -113,9 +117,20 @@ class Patient:
 
     def narrow(self) -> Patient:
         """The same patient with float32 copies."""
+        return self._in(torch.float32)
+
+    @cached_property
+    def wide(self) -> Patient | None:
+        """The same with float64 copies, of a patient that is too large to have them for every question; None of one
+        that has them, is larger still or does not run in float64."""
+        if self.dtype == torch.float64 or not SMALL < self.size <= LARGE:
+            return None
+        return self._in(torch.float64) if self._runs(torch.float64) else None
+
+    def _in(self, dtype: torch.dtype) -> Patient:
         more: dict[str, Any] = {"again": self._again, "guessed": self.guessed, "told": self._told}
         made = Patient(self.target, seed=self.seed, expect=self.expect, **more)
-        made.dtype = torch.float32
+        made.dtype = dtype
         return made
 
     def fresh(self, turn: int = 0) -> Target | None:
