@@ -30,5 +30,5 @@ EXPERIMENT = Experiment(
         inside="Not every part showed its use at this size: with {b} the loss differed by {difference} nats, which "
         "{seeds} seeds do not tell from chance.",
     ),
-    budgets=with_steps(BUDGETS, quick=250),
+    budgets=with_steps(BUDGETS, quick=250, standard=300),
 )

@@ -31,5 +31,5 @@ EXPERIMENT = Experiment(
         Figure(title="While it trains", curves=("gradient norm by step",)),
         Figure(title="Gradient on the stream", curves=("gradient by layer",)),
     ),
-    budgets=deeper(with_steps(BUDGETS, quick=250), quick=6, standard=12, full=36),
+    budgets=deeper(with_steps(BUDGETS, quick=250, standard=300), quick=6, standard=12, full=36),
 )

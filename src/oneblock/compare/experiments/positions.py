@@ -1,6 +1,7 @@
 """E10: positions, beyond the trained length."""
 
-from oneblock.compare.experiment import Experiment, Figure, Lower, Sayings
+from oneblock.compare.experiment import BUDGETS, Experiment, Figure, Lower, Sayings
+from oneblock.compare.experiments.budgets import with_steps
 
 EXPERIMENT = Experiment(
     name="positions",
@@ -25,4 +26,5 @@ EXPERIMENT = Experiment(
         refuted="Beyond the trained length {b} lost less than ALiBi here ({difference} nats).",
     ),
     figures=(Figure(title="Beyond the trained length", curves=("loss by position",)),),
+    budgets=with_steps(BUDGETS, standard=300),
 )

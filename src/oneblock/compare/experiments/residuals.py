@@ -27,6 +27,6 @@ EXPERIMENT = Experiment(
         Figure(title="What a linear probe can read", curves=("probe by layer",)),
         Figure(title="Gradient on the stream", curves=("gradient by layer",)),
     ),
-    budgets=deeper(with_steps(BUDGETS, quick=250), quick=8, standard=12, full=48),
+    budgets=deeper(with_steps(BUDGETS, quick=250, standard=300), quick=8, standard=12, full=48),
     decides=True,
 )

@@ -35,5 +35,5 @@ EXPERIMENT = Experiment(
         refuted="At this size the four swaps did not lower the loss: {a} minus {b} is {difference} (99 %: {low} to "
         "{high}).",
     ),
-    budgets=with_steps(BUDGETS, quick=300),
+    budgets=with_steps(BUDGETS, quick=300, standard=300),
 )
