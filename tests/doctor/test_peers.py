@@ -5,20 +5,13 @@ import doctor_peers as peers
 import doctor_zoo as zoo
 import pytest
 import torch
+from doctor_peers import SIZES
 
 from oneblock.doctor import examine
 from oneblock.doctor.checks import CHECKS
 
 pytestmark = pytest.mark.peers
 QUICK = [name for name in CHECKS if name not in zoo.TRAINING]
-SIZES = {
-    "vocab_size": 37,
-    "hidden_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 40,
-    "max_position_embeddings": 96,
-}
 GROUPED = SIZES | {"num_key_value_heads": 2}
 MODELS = {
     "GPT2LMHeadModel": ("GPT2Config", {"vocab_size": 37, "n_embd": 24, "n_layer": 2, "n_head": 4, "n_positions": 96}),

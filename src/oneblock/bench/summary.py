@@ -40,7 +40,8 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
     rivals = list(dict.fromkeys(entry.arm.rival for entry in measured.entries if entry.arm.rival != OURS))
     against = [_rival(measured, rival, best) for rival in rivals]
     job = measured.job
-    limit = bandwidth if job.kind == GENERATE else peak
+    limits = measured.bandwidths if job.kind == GENERATE else measured.peaks
+    limit = max(limits, default=0.0)
     return {
         "kind": job.kind,
         "preset": job.config.name,
@@ -52,7 +53,7 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
         "bandwidth_median": median(measured.bandwidths) if measured.bandwidths else None,
         "precision": measured.where["precision"],
         "share": _share(job, best, limit) if best else None,
-        "share_each_round": _each_share(measured, best) if best else [],
+        "share_each_round": _each_share(job, best, limits) if best else [],
         "share_of": "bandwidth" if job.kind == GENERATE else "peak",
         "flops_per_token": flops_per_token(job.config),
         "batch": job.batch,
@@ -73,19 +74,21 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
 def _share(job: Job, entry: Entry, limit: float) -> float | None:
     if not limit or not entry.rates:
         return None
-    rate = median(entry.rates)
-    if job.kind == GENERATE:
-        return rate / job.batch * float(entry.facts["bytes_per_step"]) / limit
-    return rate * float(entry.facts["flops_per_token"]) / limit
+    return median(entry.rates) * _of_a_token(job, entry) / limit
 
 
-def _each_share(measured: Measured, entry: Entry) -> list[float]:
+def _each_share(job: Job, entry: Entry, limits: Sequence[float]) -> list[float]:
     """The share of what was measured in the same round: a machine that others share is another one in each."""
-    limits = measured.bandwidths if measured.job.kind == GENERATE else measured.peaks
     if len(limits) != len(entry.rates) or not all(limits):
         return []
-    unit = _share(measured.job, entry, 1.0) or 0.0
-    return [rate / median(entry.rates) * unit / limit for rate, limit in zip(entry.rates, limits, strict=True)]
+    return [rate * _of_a_token(job, entry) / limit for rate, limit in zip(entry.rates, limits, strict=True)]
+
+
+def _of_a_token(job: Job, entry: Entry) -> float:
+    """Bytes that are read for a token, or its FLOPs in training."""
+    if job.kind == GENERATE:
+        return float(entry.facts["bytes_per_step"]) / job.batch
+    return float(entry.facts["flops_per_token"])
 
 
 def _rival(measured: Measured, rival: str, best: Entry | None) -> dict[str, Any]:

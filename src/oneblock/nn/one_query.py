@@ -13,8 +13,7 @@ FEATURES = 32
 
 def single(q_BHTK: Tensor) -> bool:
     """Whether this is compiled for one query of one row on a CPU, and no gradient is asked for."""
-    alone = q_BHTK.device.type == "cpu" and q_BHTK.shape[0] == q_BHTK.shape[2] == 1
-    return torch.compiler.is_compiling() and alone and not torch.is_grad_enabled()
+    return one_token.asked(q_BHTK) and q_BHTK.shape[0] == q_BHTK.shape[2] == 1
 
 
 def attend(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, added: Tensor | None, scale: float) -> Tensor:

@@ -26,6 +26,11 @@ _tried = False
 _ready = False  # what a trace reads: a plain value, and no reason to build anything
 
 
+def asked(x: Tensor) -> bool:
+    """Whether this is compiled on a CPU, and no gradient is asked for."""
+    return torch.compiler.is_compiling() and x.device.type == "cpu" and not torch.is_grad_enabled()
+
+
 def ready() -> bool:
     """Whether the kernels are there; builds nothing."""
     return _ready
