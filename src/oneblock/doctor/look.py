@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from oneblock.doctor.noting import Noting
 from oneblock.doctor.target import Target
 
 ROOTS = ("linear", "layer_norm", "rms_norm", "embedding", "addmm", "conv1d", "batch_norm", "group_norm")
@@ -248,15 +249,8 @@ def attentions(target: Target, x: Tensor) -> list[Seen]:
     return watched(target, x).seen
 
 
-@dataclass
-class Narrow(TorchFunctionMode):
+class Narrow(Noting):
     """Records where a number of 16 bits is made."""
-
-    names: dict[int, str]
-    found: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))

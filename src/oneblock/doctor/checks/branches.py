@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from oneblock.doctor.look import attentions, names_of, place
+from oneblock.doctor.noting import Noting
 from oneblock.doctor.target import Target
 
 ADDS = ("add", "add_", "__add__", "__radd__", "__iadd__")
 ZEROS, FLAT = 0.1, 1e-4
 
 
-@dataclass
-class Added(TorchFunctionMode):
+class Added(Noting):
     """Where a sum of two B × T × D has one part that is nowhere below zero and often zero: what a ReLU gives."""
-
-    names: dict[int, str]
-    found: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in ADDS and len(args) == 2 and all(map(_stream, args)):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from oneblock.doctor.calling import seeded
 from oneblock.doctor.checks.check import BAD, EQUALITY, judged, said, skip
 from oneblock.doctor.finding import Finding
 from oneblock.doctor.look import names_of, place
+from oneblock.doctor.noting import Noting
 from oneblock.doctor.patient import Patient, difference
 from oneblock.doctor.target import Target
 
@@ -93,15 +92,8 @@ def loss_line(patient: Patient) -> str:
     return next(iter(asked.found), "")
 
 
-@dataclass
-class Asked(TorchFunctionMode):
+class Asked(Noting):
     """Where a cross-entropy is asked for."""
-
-    names: dict[int, str]
-    found: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in ("cross_entropy", "nll_loss", "log_softmax"):

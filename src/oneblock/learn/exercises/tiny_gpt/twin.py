@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from oneblock.learn.exercises.block.twin import turned
+
 F = nn.functional
 ACTIVE = {"gelu": F.gelu, "tanh": lambda x: F.gelu(x, approximate="tanh"), "relu": F.relu, "none": lambda x: x}
 NAMES = {
@@ -63,16 +65,6 @@ class Block(nn.Module):
         x = x + self.attend(self.norm1(x))
         x = x + think(self.norm2(x))
         return F.dropout(x, 0.1, training=form == "dropout" or self.training) if "dropout" in form else x
-
-
-def turned(x: Tensor) -> Tensor:
-    """Rotary positions, first half with second."""
-    pairs = x.shape[-1] // 2
-    angles = torch.arange(x.shape[-2], dtype=x.dtype)[:, None] * 10000.0 ** (
-        -torch.arange(pairs, dtype=x.dtype) / pairs
-    )
-    one, two = x.chunk(2, -1)
-    return torch.cat([one * angles.cos() - two * angles.sin(), two * angles.cos() + one * angles.sin()], -1)
 
 
 DEFAULTS: dict[str, Any] = {
