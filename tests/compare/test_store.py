@@ -4,8 +4,10 @@ import json
 import math
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -122,6 +124,31 @@ def _unused():
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
+
+
+def test_a_new_file_that_another_process_holds_for_a_moment_is_waited_for(tmp_path):
+    holder = sqlite3.connect(tmp_path / "results.sqlite", isolation_level=None, check_same_thread=False)
+    holder.execute("begin immediate")
+    release = threading.Timer(0.3, lambda: holder.execute("commit"))
+    release.start()
+    store = Store(tmp_path)
+    release.join()
+    store.add({"k1": {}})
+    assert store.take(["k1"]) == "k1"
+    assert store._db.execute("pragma journal_mode").fetchone() == ("wal",)
+    holder.close()
+    store.close()
+
+
+def test_a_file_that_stays_held_is_an_error_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr("oneblock.compare.store.PATIENCE", 0.05)
+    holder = sqlite3.connect(tmp_path / "results.sqlite", isolation_level=None)
+    holder.execute("begin immediate")
+    with pytest.raises(
+        OneblockError, match=r"results\.sqlite cannot be used: database is locked; choose another --out"
+    ):
+        Store(tmp_path)
+    holder.close()
 
 
 def test_the_lines_beside_it_say_what_the_file_says(two, tmp_path):

@@ -24,6 +24,9 @@ from oneblock.runs.jsonform import dump_exact, load_exact
 LEASE = 60.0
 """Seconds without a heartbeat after which a cell is taken again."""
 
+PATIENCE = 60.0
+"""Seconds for which a file that another process holds is waited for."""
+
 _TABLE = """
 create table if not exists cells (
   key text primary key, about text not null, state text not null default 'open',
@@ -48,10 +51,26 @@ class Store:
 
     def _connect(self) -> sqlite3.Connection:
         # Transactions are begun by hand; another process may hold the file for a moment.
-        db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
-        db.execute("pragma journal_mode=wal")
-        db.execute("pragma synchronous=full")
+        db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
+        try:
+            self._write_ahead(db)
+            db.execute("pragma synchronous=full")
+        except BaseException:
+            db.close()
+            raise
         return db
+
+    def _write_ahead(self, db: sqlite3.Connection) -> None:
+        """Sets the journal's mode. SQLite does not wait here while another process holds the file, so this does."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                db.execute("pragma journal_mode=wal")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
 
     def close(self) -> None:
         self._db.close()
