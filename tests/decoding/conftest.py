@@ -12,7 +12,7 @@ VOCAB, CONTEXT = 13, 7
 def tiny():
     """Makes small models with large random weights, in float64, so that rounding decides nothing."""
 
-    def make(position="rope", window=None, context=CONTEXT, fused=True, **attention):
+    def make(position="rope", window=None, context=CONTEXT, fused=True, num_layers=2, **attention):
         block = Block(
             attention=Attention(num_heads=2, window=window, **attention),
             feed_forward=Dense(hidden=11),
@@ -22,7 +22,7 @@ def tiny():
             vocab_size=VOCAB,
             context=context,
             width=12,
-            num_layers=2,
+            num_layers=num_layers,
             blocks=(block,),
             position=POSITIONS[position](),
         )

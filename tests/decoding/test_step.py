@@ -1,11 +1,14 @@
 """The step of fixed shapes: the same tokens as the plain one, compiled or not."""
 
+import re
+
 import pytest
 import torch
 
 from oneblock.decoding import generate as room
 from oneblock.decoding.generate import generate
 from oneblock.decoding.step import ROUND_TO, Fixed, Plain
+from oneblock.nn import one_token
 
 
 class Uncompiled(Fixed):
@@ -36,6 +39,45 @@ def test_fixed_and_plain_logits_agree(tiny, prompts):
 def test_capacity_is_rounded_up_within_the_context(tiny):
     assert Uncompiled(tiny(context=23), 2, 9, None).cache.capacity == 23
     assert Uncompiled(tiny(context=3 * ROUND_TO), 2, ROUND_TO + 1, None).cache.capacity == 2 * ROUND_TO
+
+
+def test_what_layers_share_is_kept_once(tiny, monkeypatch):
+    """Not for each layer: for each thing that they share, whatever it is made of."""
+    kept = []
+    monkeypatch.setattr(one_token, "kept", lambda x: (kept.append(x.shape), x)[1])
+    counts = []
+    for layers in (1, 3):
+        model = tiny("rope", 3, num_layers=layers, context=13).eval()
+        with torch.inference_mode():
+            fixed = Uncompiled(model, 1, 13, None)
+            fixed.start(torch.tensor([[1, 5, 2]]), None)
+            kept.clear()
+            fixed.next(torch.tensor([4]))
+            counts.append(sorted(kept))
+    width = model.blocks[0].attention.head_width // 2
+    assert counts[0] == counts[1] == sorted([(1, width), (1, width), (1, 13)]), "cos, sin, and who is seen"
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_the_compiled_step_computes_what_layers_share_once(tiny):
+    """PyTorch's compiler computes again what is not kept; and it calls our kernels by their names in C."""
+    from torch._inductor.utils import run_and_get_cpp_code
+
+    if not one_token.prepare():
+        pytest.skip("the kernels cannot be built here")
+    found = []
+    for layers in (1, 3):
+        fixed = Fixed(tiny("rope", num_layers=layers, context=13).float().eval(), 1, 13, None)
+        fixed.start(torch.tensor([[1, 5, 2]]), None)
+        torch._dynamo.reset()
+        _, code = run_and_get_cpp_code(fixed.next, torch.tensor([4]))
+        calls = re.findall(
+            r"^ +(cpp_fused\w+|AOTI_TORCH_ERROR_CODE_CHECK\(\w+|aoti_torch_call_dispatcher)\(", code, re.M
+        )
+        found.append([sum(name in call for call in calls) for name in ("cos", "cpu_one_row", "dispatcher")])
+    (cosines, rows, _), (more_cosines, more_rows, _) = found
+    assert cosines == more_cosines == 1 and more_rows > rows > 1 and not found[0][2] and not found[1][2], found
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """The kernels of one token: built when asked for, tried before they are used, and done without."""
 
+import copy
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -113,6 +115,37 @@ def test_a_broken_kernel_is_not_used(tmp_path, file, right, wrong):
     # As it is quicker to build: this is about what it computes.
     made = run(BUILT, str(folder / "one_token.cpp"), XDG_CACHE_HOME=str(tmp_path), CXX="g++ -O0")
     assert made == ["False", "False", "35.0"]
+
+
+@needs_kernel
+def test_what_is_kept_is_a_copy(monkeypatch):
+    assert one_token.prepare()
+    x = torch.arange(24).view(2, 3, 4).mT
+    with torch.no_grad():
+        assert one_token.kept(x) is x, "not compiled"
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        own = one_token.kept(x)
+        assert torch.equal(own, x) and own.data_ptr() != x.data_ptr()
+    assert one_token.kept(x) is x, "where gradients are asked for"
+    for given in (x, x > 3, x.double()[:0]):
+        torch.library.opcheck(torch.ops.oneblock.kept.default, (given,), test_utils=("test_schema", "test_faketensor"))
+
+
+@needs_kernel
+def test_compiled_code_is_told_the_c_functions():
+    """By declarations that say what the operators' schemas say; filed under what they say."""
+    assert one_token.prepare()
+    direct = one_token.Direct(one_token.OPERATORS)
+    handle, last = "AtenTensorHandle", "AtenTensorHandle*"
+    assert {str(operator): declared for operator, declared in direct.items()} == {
+        "oneblock.one_row.default": [f"AOTITorchError aoti_torch_cpu_one_row({handle}, {handle}, {last})"],
+        "oneblock.one_query.default": [
+            f"AOTITorchError aoti_torch_cpu_one_query({handle}, {handle}, {handle}, {handle}, double, {last})"
+        ],
+        "oneblock.kept.default": [f"AOTITorchError aoti_torch_cpu_kept({handle}, {last})"],
+    }
+    assert pickle.loads(pickle.dumps(direct)) == direct == copy.deepcopy(direct)
+    assert pickle.dumps(direct) != pickle.dumps(one_token.Direct({"kept": one_token.OPERATORS["kept"]}))
 
 
 def test_without_compiler_or_wish_there_is_none(monkeypatch, tmp_path):

@@ -44,6 +44,11 @@ def structure(model: Any) -> Hashable:
 def _compiled(step: Step, device: str, native: bool, alone: bool, key: Hashable) -> Step:
     # On a CPU the kernels are called from C++ too: Python's calls would take longer than they.
     options: dict[str, Any] = {"cpp_wrapper": device == "cpu"}
+    if device == "cpu":
+        # A replay is of the same tensors; a look at the shape of each takes as long as a small kernel.
+        options["size_asserts"] = False
+    if native and _calls_directly():
+        options["aot_inductor.custom_ops_to_c_shims"] = one_token.Direct(one_token.OPERATORS)
     if alone and native:
         # Beside the products of one row there is nothing that is worth waking another thread for.
         options["cpp.threads"] = 1
@@ -51,6 +56,13 @@ def _compiled(step: Step, device: str, native: bool, alone: bool, key: Hashable)
         options["guard_filter_fn"] = _without_the_model
     backend = watched if device == "cpu" else "inductor"
     return torch.compile(_copy(step), dynamic=False, options=options, backend=backend)
+
+
+def _calls_directly() -> bool:
+    # Loaded by whoever compiles.
+    from torch._inductor import config
+
+    return hasattr(config.aot_inductor, "custom_ops_to_c_shims")
 
 
 def _copy(function: Any) -> Any:

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 from torch.utils.hooks import RemovableHandle
 
+from oneblock.decoding.entry import entry
+
 Again = Callable[[], Tensor]
-Call = tuple[Callable[[], Any], Sequence[Any], Any]
-"""How to call a compiled graph again, and what went in and came out of it."""
+Call = tuple[Again, Sequence[Any], Sequence[Any]]
+"""How to get the first output of a compiled graph again, and what went in and came out of it."""
 
 _here = threading.local()
 """`calls`: those of compiled graphs in this thread, while `replayed` looks on."""
@@ -100,7 +102,7 @@ def _innermost(made: Callable[..., Any], given: tuple[Any, ...]) -> Call:
         again, inputs, outputs = inside[0]
         if len(outputs) == len(answers) and all(map(is_, outputs, answers)):
             return again, inputs, outputs
-    return (lambda: made(*given)), given, answers
+    return (lambda: made(*given)[0]), given, answers
 
 
 @contextlib.contextmanager
@@ -118,7 +120,8 @@ def _looking_inside(calls: list[Call]) -> Iterator[None]:
         kept, kernels = list(inputs), graph.current_callable
         answers = real(graph, inputs)
         if threading.get_ident() == here:
-            calls.append(((lambda: kernels(list(kept))), kept, answers))
+            direct = entry(kernels, kept, answers)
+            calls.append((direct or (lambda: kernels(list(kept))[0]), kept, answers))
         return answers
 
     kind: Any = CompiledFxGraph
@@ -149,7 +152,7 @@ def replayed(step: Again) -> tuple[Tensor, Again]:
     # A table that was moved to where it was already is given back: the same once more.
     places = {one.data_ptr() for one in given}
     same = all(one.data_ptr() in places for one in answers[1:])
-    return answer, (lambda: again()[0]) if same else step
+    return answer, again if same else step
 
 
 def record(step: Again) -> Again:

@@ -11,13 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from oneblock.decoding.compiled import compiled
 from oneblock.decoding.replay import Again, Ground, record, replayed, setting
 from oneblock.decoding.sampling import Sampling
 from oneblock.machine.pages import in_large_pages
+from oneblock.nn import one_token as kernels
 from oneblock.nn.cache import Cache
-from oneblock.nn.context import Context, Mask
+from oneblock.nn.context import Context, Made, Mask
 from oneblock.nn.position import Position
 
 # A capacity that is a multiple of this is compiled for once and serves texts of many lengths.
@@ -67,6 +69,9 @@ class OneToken(Context):
             self.key_positions = (self.columns - pads_B.unsqueeze(1)).clamp(min=0)
             self.positions = place - pads_B.unsqueeze(1)
         self._made = {}
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        return super().once(name, lambda: tree_map_only(Tensor, kernels.kept, make()))
 
     def visible(self, window: int | None) -> Mask:
         return self.once(f"visible {window}", lambda: self._seen(window))

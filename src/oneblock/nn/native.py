@@ -54,13 +54,16 @@ def library() -> ctypes.CDLL | None:
     return declared if error(declared) < TOLERANCE else None
 
 
-def load(source: Path) -> ctypes.CDLL | None:
-    """This source, compiled and loaded; None without a compiler, where it fails, or with ONEBLOCK_NO_KERNELS=1."""
+def load(source: Path, *, everywhere: bool = False) -> ctypes.CDLL | None:
+    """This source, compiled and loaded; None without a compiler, where it fails, or with ONEBLOCK_NO_KERNELS=1.
+
+    everywhere: what is compiled and loaded later may call its functions by name
+    """
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if os.environ.get("ONEBLOCK_NO_KERNELS") or compiler is None or not source.is_file():
         return None
     try:
-        return ctypes.CDLL(str(_built(compiler, source)))
+        return ctypes.CDLL(str(_built(compiler, source)), ctypes.RTLD_GLOBAL if everywhere else ctypes.RTLD_LOCAL)
     except (OSError, AttributeError, RuntimeError, subprocess.SubprocessError):
         return None
 

@@ -28,7 +28,8 @@ inline void fetch(const Number* row, int64_t K) {
 }
 
 template <class Number, int HEADS>
-void heads(const Query& a, const Number* k, const Number* v, int64_t h, int64_t part, std::vector<float>& p) {
+void heads(const Query& a, const Number* k, const Number* v, const Number* next, int64_t h, int64_t part,
+           std::vector<float>& p) {
   const int64_t n = a.keys.size(), first = n * part / a.parts, count = n * (part + 1) / a.parts - first;
   const int64_t* keys = a.keys.data() + first;
   const float* q = a.q + h * a.K;
@@ -38,7 +39,8 @@ void heads(const Query& a, const Number* k, const Number* v, int64_t h, int64_t 
   for (int64_t s = 0; s < count; ++s) {
     const Number* row = k + keys[s] * a.k_key;
     if (h % (a.H / a.G) == 0) {  // the first to come by: the weights have put all this out of the caches
-      fetch(k + keys[std::min(s + SOON, count - 1)] * a.k_key, a.K);
+      const int64_t soon = s + SOON;
+      fetch(soon < count ? k + keys[soon] * a.k_key : next + keys[std::min(soon - count, count - 1)] * a.k_key, a.K);
       fetch(v + keys[s] * a.v_key, a.K);
     }
     Floats sums[HEADS] = {};
@@ -74,16 +76,21 @@ void units(int64_t begin, int64_t end, void* context) {
   const Query& a = *static_cast<const Query*>(context);
   const int64_t shared = a.H / a.G;
   std::vector<float> p;
+  const int64_t some = std::min<int64_t>(SOON, a.keys.size());
+  const Number* begun = static_cast<const Number*>(a.k) + begin / a.parts * a.k_group;
+  for (int64_t s = 0; s < some && a.parts == 1; ++s) fetch(begun + a.keys[s] * a.k_key, a.K);
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t group = unit / a.parts, part = unit % a.parts;
     const Number* k = static_cast<const Number*>(a.k) + group * a.k_group;
     const Number* v = static_cast<const Number*>(a.v) + group * a.v_group;
+    // The keys of the group after this one, whose first ones are fetched with the last of these.
+    const Number* next = unit + 1 < end ? static_cast<const Number*>(a.k) + (unit + 1) / a.parts * a.k_group : k;
     for (int64_t i = 0; i < shared;) {
       const int64_t h = group * shared + i, many = std::min<int64_t>(TOGETHER, shared - i);
-      if (many == 4) heads<Number, 4>(a, k, v, h, part, p);
-      else if (many == 3) heads<Number, 3>(a, k, v, h, part, p);
-      else if (many == 2) heads<Number, 2>(a, k, v, h, part, p);
-      else heads<Number, 1>(a, k, v, h, part, p);
+      if (many == 4) heads<Number, 4>(a, k, v, next, h, part, p);
+      else if (many == 3) heads<Number, 3>(a, k, v, next, h, part, p);
+      else if (many == 2) heads<Number, 2>(a, k, v, next, h, part, p);
+      else heads<Number, 1>(a, k, v, next, h, part, p);
       i += many;
     }
   }
@@ -105,12 +112,9 @@ void merge(const Query& a, float* y) {
 }
 
 // (q 1 × H × 1 × K in float32, k and v 1 × G × S × K in float32 or bfloat16, seen, S booleans, scale) -> 1 × H × 1 × K
-// in float32; K is a multiple of 32. The arguments are ours to delete.
-void one_query(StableIValue* stack, uint64_t, uint64_t) {
-  Owned q(reinterpret_cast<AtenTensorHandle>(stack[0])), k(reinterpret_cast<AtenTensorHandle>(stack[1]));
-  Owned v(reinterpret_cast<AtenTensorHandle>(stack[2])), seen(reinterpret_cast<AtenTensorHandle>(stack[3])), out;
-  double scale;
-  std::memcpy(&scale, &stack[4], sizeof scale);
+// in float32; K is a multiple of 32. The arguments are lent.
+AtenTensorHandle one_query(const Lent& q, const Lent& k, const Lent& v, const Lent& seen, double scale) {
+  Owned out;
   check(q.rank() == 4 && k.rank() == 4 && v.rank() == 4, "oneblock::one_query: q, k and v must have four dimensions");
   const int64_t H = q.size(1), G = k.size(1), S = k.size(2), K = q.size(3);
   check(q.size(0) == 1 && q.size(2) == 1 && k.size(0) == 1, "oneblock::one_query: one row and one query are allowed");
@@ -149,7 +153,7 @@ void one_query(StableIValue* stack, uint64_t, uint64_t) {
   const int64_t sizes[4] = {1, H, 1, K}, strides[4] = {H * K, K, K, 1};
   out.make(4, sizes, strides);
   merge(query, static_cast<float*>(out.data()));
-  stack[0] = reinterpret_cast<StableIValue>(std::exchange(out.handle, nullptr));
+  return std::exchange(out.handle, nullptr);
 }
 
 }  // namespace

@@ -49,9 +49,9 @@ ParallelFunc blocks_of(int32_t dtype) {
   throw std::runtime_error("oneblock::one_row: the weights must be float32, bfloat16 or int8");
 }
 
-// (x D in float32, W E × D in one of the three) -> E in float32. The arguments are ours to delete.
-void one_row(StableIValue* stack, uint64_t, uint64_t) {
-  Owned x(reinterpret_cast<AtenTensorHandle>(stack[0])), w(reinterpret_cast<AtenTensorHandle>(stack[1])), y;
+// (x D in float32, W E × D in one of the three) -> E in float32. The arguments are lent.
+AtenTensorHandle one_row(const Lent& x, const Lent& w) {
+  Owned y;
   check(x.rank() == 1 && w.rank() == 2 && x.size(0) == w.size(1), "oneblock::one_row: x must be D, and the weights E × D");
   check(x.dtype() == aoti_torch_dtype_float32(), "oneblock::one_row: x must be in float32");
   check(x.contiguous() && w.contiguous(), "oneblock::one_row: x and the weights must be contiguous");
@@ -61,7 +61,7 @@ void one_row(StableIValue* stack, uint64_t, uint64_t) {
   Product product{w.data(), static_cast<const float*>(x.data()), static_cast<float*>(y.data()), E, x.size(0)};
   const int64_t count = (E + BLOCK - 1) / BLOCK;
   done(torch_parallel_for(0, count, LEAST_BLOCKS, work, &product));
-  stack[0] = reinterpret_cast<StableIValue>(std::exchange(y.handle, nullptr));
+  return std::exchange(y.handle, nullptr);
 }
 
 }  // namespace

@@ -115,13 +115,9 @@ void check(bool holds, const char* rule) {
   if (!holds) throw std::runtime_error(rule);
 }
 
-class Owned {
- public:
-  explicit Owned(AtenTensorHandle given = nullptr) : handle(given) {}
-  Owned(const Owned&) = delete;
-  ~Owned() {
-    if (handle) aoti_torch_delete_tensor_object(handle);
-  }
+// A tensor that belongs to the caller.
+struct Lent {
+  explicit Lent(AtenTensorHandle given) : handle(given) {}
   AtenTensorHandle handle;
 
   int64_t size(int64_t of) const { int64_t n; return done(aoti_torch_get_size(handle, of, &n)), n; }
@@ -130,6 +126,16 @@ class Owned {
   int32_t dtype() const { int32_t n; return done(aoti_torch_get_dtype(handle, &n)), n; }
   bool contiguous() const { bool is; return done(aoti_torch_is_contiguous(handle, &is)), is; }
   void* data() const { void* at; return done(aoti_torch_get_data_ptr(handle, &at)), at; }
+};
+
+// One that is deleted in the end.
+struct Owned : Lent {
+  explicit Owned(AtenTensorHandle given = nullptr) : Lent(given) {}
+  explicit Owned(StableIValue given) : Lent(reinterpret_cast<AtenTensorHandle>(given)) {}
+  Owned(const Owned&) = delete;
+  ~Owned() {
+    if (handle) aoti_torch_delete_tensor_object(handle);
+  }
   void make(int64_t rank, const int64_t* sizes, const int64_t* strides) {
     done(aoti_torch_empty_strided(rank, sizes, strides, aoti_torch_dtype_float32(), aoti_torch_device_type_cpu(), 0, &handle));
   }

@@ -1,13 +1,14 @@
 """The kernels of a compiled step of one token on a CPU: built, registered with PyTorch's dispatcher, and tried.
 
-`one_row` is the product of one row with a matrix of weights, `one_query` the attention of one query. Where they cannot
-be built or are not asked for (`prepare`), sums take their place, of which PyTorch's compiler makes one pass each.
+`one_row` is the product of one row with a matrix of weights, `one_query` the attention of one query, `kept` a copy.
+Where they cannot be built or are not asked for (`prepare`), sums take the place of the first two, of which PyTorch's
+compiler makes one pass each.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,6 +17,12 @@ from torch import Tensor
 from oneblock.nn import native
 
 SOURCE = native.HERE / "one_token.cpp"
+OPERATORS = {
+    "one_row": "(Tensor x_D, Tensor weight_ED) -> Tensor",
+    "one_query": "(Tensor q_BHTK, Tensor k_BGSK, Tensor v_BGSK, Tensor seen_S, float scale) -> Tensor",
+    "kept": "(Tensor x) -> Tensor",
+}
+_C_TYPES = {"Tensor": "AtenTensorHandle", "float": "double"}
 TOLERANCE = 1e-4
 """Largest error in the trial, relative to the largest number of the answer."""
 
@@ -43,6 +50,31 @@ def prepare() -> bool:
         if not _tried:
             _ready, _tried = _made(), True
     return _ready
+
+
+def kept(x: Tensor) -> Tensor:
+    """x, computed once: in a compiled step PyTorch's compiler would compute it again in every layer that reads it."""
+    return torch.ops.oneblock.kept.default(x) if _ready and asked(x) else x
+
+
+class Direct(dict[Any, list[str]]):
+    """The operators and the C functions that compiled code calls in their place, as PyTorch's compiler wants them.
+
+    A call through the dispatcher takes 1 µs. The compiler files what it made under these settings too, so they must be
+    pickled by what they say.
+    """
+
+    def __init__(self, operators: Mapping[str, str]) -> None:
+        self.operators = dict(operators)
+        super().__init__({getattr(torch.ops.oneblock, n).default: [_in_c(n, s)] for n, s in operators.items()})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Direct, (self.operators,)
+
+
+def _in_c(name: str, schema: str) -> str:
+    kinds = [_C_TYPES[argument.split()[0]] for argument in schema[1 : schema.index(")")].split(", ")]
+    return f"AOTITorchError aoti_torch_cpu_{name}({', '.join([*kinds, 'AtenTensorHandle*'])})"
 
 
 def row_error(product: Kernel) -> float:
@@ -79,22 +111,21 @@ def _off(found: Tensor, right: Tensor) -> float:
 
 
 def _made() -> bool:
-    loaded = native.load(SOURCE)
+    loaded = native.load(SOURCE, everywhere=True)
     if loaded is None:
         return False
     try:
-        torch.library.define("oneblock::one_row", "(Tensor x_D, Tensor weight_ED) -> Tensor")
-        torch.library.define(
-            "oneblock::one_query",
-            "(Tensor q_BHTK, Tensor k_BGSK, Tensor v_BGSK, Tensor seen_S, float scale) -> Tensor",
-        )
+        for name, schema in OPERATORS.items():
+            torch.library.define(f"oneblock::{name}", schema)
         torch.library.register_fake("oneblock::one_row", lambda x_D, weight_ED: x_D.new_empty(weight_ED.shape[0]))
         torch.library.register_fake("oneblock::one_query", lambda q_BHTK, *_: q_BHTK.new_empty(q_BHTK.shape))
+        torch.library.register_fake("oneblock::kept", torch.empty_like)
         ours: Any = torch.ops.oneblock
         return (
             loaded.register_one_token() == 0
             and row_error(ours.one_row.default) < TOLERANCE
             and query_error(ours.one_query.default) < TOLERANCE
+            and torch.equal(ours.kept.default(_wave(2, 5, 3).mT), _wave(2, 5, 3).mT)
         )
     except (AttributeError, RuntimeError):
         return False
