@@ -16,7 +16,8 @@ WHERE = {"precision": "bfloat16", "machine": {"processor": "abacus", "threads": 
 
 
 def entry(rival, name, rates, **others):
-    return Entry(Arm(rival=rival, name=name, default=others.pop("default", False)), dict(FLOPS), list(rates), **others)
+    arm = Arm(rival=rival, name=name, default=others.pop("default", False))
+    return Entry(arm, dict(FLOPS), list(rates), **({"limits": [9e8, 7e8, 8e8]} | others))
 
 
 def measured(kind="train", *more):
@@ -66,15 +67,33 @@ def test_share_of_the_bandwidth():
 
 def test_the_share_of_each_round_is_of_its_own_limit():
     result = summarise(measured("generate"), 3)
-    limits, rates = measured("generate").bandwidths, measured("generate").entries[1].rates
+    rates, limits = [30, 60, 20], [9e8, 7e8, 8e8]
     right = [rate / 3 * 3e6 / limit for rate, limit in zip(rates, limits, strict=True)]
     assert result["share_each_round"] == pytest.approx(right) and len(set(right)) > 1
     out = io.StringIO()
     show(result, out)
-    assert f"of each round's own: {sorted(right)[1]:.1%} ({min(right):.1%} – {max(right):.1%})" in out.getvalue()
-    short = measured("generate")
-    short.bandwidths.pop()
-    assert summarise(short, 3)["share_each_round"] == []
+    beside = f"of what was read beside each turn: {sorted(right)[1]:.1%} ({min(right):.1%} – {max(right):.1%})"
+    assert f"{20 * 3e6 / 9e8:.1%} in the fastest round; {beside}" in out.getvalue()
+    out = io.StringIO()
+    show(summarise(measured("train"), 3), out)
+    assert "of each round's own: " in out.getvalue()
+    nothing = measured("generate")
+    nothing.entries[1].limits[2] = 0.0
+    assert summarise(nothing, 3)["share_each_round"] == []
+
+
+def test_shares_are_of_the_tokens_after_the_first_where_these_were_timed():
+    timed = measured("generate")
+    timed.entries[1].later = [33, 63, 24]
+    result = summarise(timed, 3)
+    assert (result["tokens_per_second"], result["later_per_second"]) == (30, 33)
+    assert result["share"] == pytest.approx(11 * 3e6 / 9e8)
+    assert result["share_best"] == pytest.approx(21 * 3e6 / 9e8)
+    assert result["share_each_round"] == pytest.approx([11 * 3e6 / 9e8, 21 * 3e6 / 7e8, 8 * 3e6 / 8e8])
+    out = io.StringIO()
+    show(result, out)
+    assert "30 tokens/s (33 after the first token), 3.7% of the measured memory bandwidth" in out.getvalue()
+    assert "after the first" not in out.getvalue().replace("(33 after the first token)", "").split("measured: ")[0]
 
 
 def test_weights_of_8_bits_have_a_share_and_are_not_our_best():

@@ -86,6 +86,7 @@ def test_our_training_step_is_timed_and_proved(precision):
     turn = one.turn(0.01)
     assert turn["steps"] >= 2
     assert turn["tokens_per_second"] == pytest.approx(turn["steps"] * 3 * 23 / turn["seconds"])
+    assert turn["later_per_second"] is None
 
 
 def test_another_preset_does_the_same_work_by_the_same_recipe():
@@ -136,7 +137,11 @@ def test_our_decoding_is_timed_and_proved(precision):
     parameters = sum(p.numel() for p in ours.build(tiny().config).parameters())
     # Weights once; three rows of 5 + 0…6 positions, 2 layers, keys and values of 64 numbers.
     assert facts["bytes_per_step"] == size * (parameters + 3 * 8 * 2 * 2 * 64)
-    assert one.turn(0.01)["tokens_per_second"] > 0
+    turn = one.turn(0.01)
+    # 3 × 7 tokens a text, of which 3 wait for the prompt.
+    assert turn["tokens_per_second"] == pytest.approx(turn["steps"] * 21 / turn["seconds"])
+    assert len(one.contestant.later) == turn["steps"] and sum(one.contestant.later) < turn["seconds"]
+    assert turn["later_per_second"] == pytest.approx(turn["steps"] * 18 / sum(one.contestant.later))
 
 
 def test_weights_in_8_bits_are_counted_as_they_are_read():
@@ -196,6 +201,7 @@ def test_a_race_in_processes_of_their_own(tmp_path, monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setattr(measuring, "rival_arms", lambda *_: [Arm(rival="nanoGPT", name="a", default=True)])
     measured = measure(tiny(path=None), [checkout(tmp_path)], rounds=2, seconds=0.02)
+    assert all(entry.limits == measured.peaks for entry in measured.entries if entry.rates)
     assert len(measured.peaks) == len(measured.bandwidths) == 2 and min(measured.peaks) > 0
     rates = {(entry.arm.rival, entry.arm.name): len(entry.rates) for entry in measured.entries}
     assert rates == {("oneblock", "eager"): 2, ("oneblock", "compiled"): 0, ("nanoGPT", "a"): 2}
@@ -208,3 +214,21 @@ def test_a_model_of_another_size_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "rival_arms", lambda *_: [Arm(rival="nanoGPT", name="a", default=True)])
     with pytest.raises(BenchError, match=r"nanoGPT's model takes .* MFLOP a token and ours .*beyond 2%"):
         measure(tiny(), [checkout(tmp_path, extra=2)], rounds=1, seconds=0.02)
+
+
+def test_memory_is_read_beside_each_turn_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "LIMITS_SECONDS", 0.01)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(measuring, "rival_arms", lambda *_: [Arm(rival="nanoGPT", name="a", default=True)])
+    measured = measure(tiny("generate"), [checkout(tmp_path)], rounds=2, seconds=0.02)
+    plain = [entry for entry in measured.of("oneblock") if entry.rates]
+    each = len(plain) + 1
+    assert len(plain) > 1 and len(measured.bandwidths) == 2 * each
+    for number in range(2):
+        readings = measured.bandwidths[number * each : (number + 1) * each]
+        pairs = [max(pair) for pair in zip(readings, readings[1:], strict=False)]
+        assert [entry.limits[number] for entry in plain] == pairs
+    (rival,) = measured.of("nanoGPT")
+    assert len(rival.limits) == len(rival.rates) == 2 and rival.later == []
+    assert all(len(entry.later) == 2 for entry in plain)

@@ -28,6 +28,8 @@ class Contestant:
     flops_per_token: training FLOPs of its model, counted on the built module
     facts:           what else is reported (version, gradient_error, bytes_per_step, …)
     rest:            gives back what a waiting process need not hold
+    later:           for each text decoded, the seconds from its first new token to its last; empty where they are
+                     not seen
     """
 
     step: Callable[[], object]
@@ -35,6 +37,7 @@ class Contestant:
     flops_per_token: float
     facts: dict[str, Any] = field(default_factory=dict)
     rest: Callable[[], object] = lambda: None
+    later: list[float] = field(default_factory=list)
 
 
 def tokens_for(job: Job, length: int, device: torch.device) -> Tensor:
@@ -126,7 +129,12 @@ class PeerTraining:
 
 
 def decoding(
-    job: Job, decode: Callable[[Tensor], Tensor], device: torch.device, flops: float, facts: dict[str, Any]
+    job: Job,
+    decode: Callable[[Tensor], Tensor],
+    device: torch.device,
+    flops: float,
+    facts: dict[str, Any],
+    later: list[float] | None = None,
 ) -> Contestant:
     """A contestant that makes `job.new` tokens behind the prompt; it must make exactly as many."""
     prompt = tokens_for(job, job.prompt, device)
@@ -137,4 +145,7 @@ def decoding(
             wanted = f"{job.batch} × {job.prompt + job.new}"
             raise RuntimeError(f"{wanted} tokens were wanted, {tuple(made.shape)} came")
 
-    return Contestant(step=step, tokens=job.batch * job.new, flops_per_token=flops, facts=facts)
+    tokens = job.batch * job.new
+    return Contestant(
+        step=step, tokens=tokens, flops_per_token=flops, facts=facts, later=[] if later is None else later
+    )

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneblock.bench.job import OURS, Arm, BenchError, Job
+from oneblock.bench.job import OURS, TRAIN, Arm, BenchError, Job
 from oneblock.bench.process import DeadWorkerError, OrderError, Process
 from oneblock.bench.rivals import check_expressible, our_arms, resolve, rival_arms
 from oneblock.inspect.statistics import flops_per_token
@@ -22,11 +22,18 @@ Tell = Callable[[str], object]
 
 @dataclass
 class Entry:
-    """An arm in the race: what its worker told, its tokens/s in every round; `why` it is out, if it is."""
+    """An arm in the race: what its worker told, its tokens/s in every round; `why` it is out, if it is.
+
+    later: tokens/s without each text's first, where that was seen, in every round
+    limits: what the machine could do at that time: the peak of the round (FLOP/s), or the best of the readings from
+        memory just before and just after its turn (bytes/s)
+    """
 
     arm: Arm
     facts: dict[str, Any] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
+    later: list[float] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
     why: str | None = None
     wrong: bool = False
     process: Process | None = None
@@ -34,7 +41,8 @@ class Entry:
     def out(self, why: str, wrong: bool) -> None:
         """Take it out of the race; `wrong`: something is broken, not merely absent."""
         self.why, self.wrong = why, wrong
-        self.rates.clear()
+        for told in (self.rates, self.later, self.limits):
+            told.clear()
         if self.process is not None:
             self.process.close()
             self.process = None
@@ -42,7 +50,7 @@ class Entry:
 
 @dataclass
 class Measured:
-    """Everything that was measured. `peaks` in FLOP/s, `bandwidths` in bytes/s: one of each a round."""
+    """Everything that was measured. `peaks` in FLOP/s, one a round; `bandwidths` in bytes/s, every reading."""
 
     job: Job
     where: dict[str, Any]
@@ -145,9 +153,23 @@ def _round(measured: Measured, gauge: Process, seconds: float) -> None:
         if entry.process is None:
             continue
         try:
-            entry.rates.append(entry.process.ask("turn", seconds=seconds)["tokens_per_second"])
+            turn = entry.process.ask("turn", seconds=seconds)
         except (OrderError, DeadWorkerError) as failure:
             entry.out(str(failure), wrong=True)
+            continue
+        entry.rates.append(turn["tokens_per_second"])
+        if turn["later_per_second"] is not None:
+            entry.later.append(turn["later_per_second"])
+        entry.limits.append(_limit(measured, entry, gauge))
+
+
+def _limit(measured: Measured, entry: Entry, gauge: Process) -> float:
+    """What the machine can do now. Memory that others read too is read again beside each turn of ours."""
+    if measured.job.kind == TRAIN or entry.arm.rival != OURS:
+        return measured.peaks[-1] if measured.job.kind == TRAIN else measured.bandwidths[-1]
+    before = measured.bandwidths[-1]
+    measured.bandwidths.append(_asked(gauge, "bandwidth", seconds=LIMITS_SECONDS)["bandwidth"])
+    return max(before, measured.bandwidths[-1])
 
 
 def _words(number: int, rounds: int, entries: Sequence[Entry]) -> str:

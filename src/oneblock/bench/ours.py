@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -11,10 +12,11 @@ from torch.func import functional_call
 from oneblock import __version__
 from oneblock.bench.contestant import Contestant, decoding, tokens_for, worst_gradient
 from oneblock.bench.job import TRAIN, Arm, BenchError, Job
-from oneblock.decoding.generate import generate
+from oneblock.decoding.generate import stream
 from oneblock.decoding.step import Fixed, Plain
 from oneblock.inspect.statistics import cache_bytes_per_token, flops_per_token
 from oneblock.machine.allocator import keep_memory
+from oneblock.machine.device import synchronize
 from oneblock.machine.precision import pick_precision
 from oneblock.models.build import build
 from oneblock.nn.int8 import Int8Linear, to_int8
@@ -101,8 +103,18 @@ def _decoding(job: Job, arm: Arm, device: torch.device) -> Contestant:
         to_int8(model)
     tolerance = LOGIT_TOLERANCE[arm.precision]
 
+    later: list[float] = []
+
     def decode(prompt: Tensor) -> Tensor:
-        return generate(model, prompt, job.new, temperature=0.0, compile=arm.compile)
+        """As `generate`, with a look at the clock when the prompt is read."""
+        columns = stream(model, prompt, job.new, temperature=0.0, compile=arm.compile, watch=False)
+        made = [prompt, next(columns).unsqueeze(1)]
+        synchronize(device)
+        began = time.perf_counter()
+        made += [ids_B.unsqueeze(1) for ids_B in columns]
+        synchronize(device)
+        later.append(time.perf_counter() - began)
+        return torch.cat(made, dim=1)
 
     error = _logit_error(job, (Fixed if arm.compile else Plain)(model, job.batch, job.prompt + job.new, None), device)
     if not error < tolerance:
@@ -113,7 +125,7 @@ def _decoding(job: Job, arm: Arm, device: torch.device) -> Contestant:
         "logit_error": error,
         "bytes_per_step": bytes_per_step(job, model),
     }
-    return decoding(job, decode, device, flops_per_token(job.config), facts)
+    return decoding(job, decode, device, flops_per_token(job.config), facts, later)
 
 
 def _logit_error(job: Job, stepper: Plain, device: torch.device) -> float:

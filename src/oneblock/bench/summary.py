@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -30,8 +30,10 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
     """The result: `oneblock bench --json`. Rates in tokens/s, `peak` in FLOP/s, `bandwidth` in bytes/s.
 
     share: tokens/s · FLOPs per token, of the peak (`train`); bytes/s that must be read, of the bandwidth
-    (`generate`): of our fastest arm, and of each. peak and bandwidth are the best of all rounds; share_each_round: of
-    our fastest arm, of what was measured in the same round. ratio_default, ratio_best: our fastest arm against the
+    (`generate`): of our fastest arm, and of each. peak and bandwidth are the best of all rounds. In `generate` a share
+    is of the tokens after each text's first, which waits for the prompt to be read; later_per_second: how many a
+    second. share_best: the fastest round instead of the median; share_each_round: of what was measured in that round,
+    of the bandwidth just before and after each turn. ratio_default, ratio_best: our fastest arm against the
     rival as it comes, and at its best; a number, a dict by rival for several, None for none. Weights of 8 bits are
     another model, and never our fastest arm.
     """
@@ -53,7 +55,9 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
         "bandwidth_median": median(measured.bandwidths) if measured.bandwidths else None,
         "precision": measured.where["precision"],
         "share": _share(job, best, limit) if best else None,
-        "share_each_round": _each_share(job, best, limits) if best else [],
+        "share_best": _share(job, best, limit, max) if best else None,
+        "share_each_round": _each_share(job, best) if best else [],
+        "later_per_second": median(best.later) if best and best.later else None,
         "share_of": "bandwidth" if job.kind == GENERATE else "peak",
         "flops_per_token": flops_per_token(job.config),
         "batch": job.batch,
@@ -71,17 +75,18 @@ def summarise(measured: Measured, rounds: int) -> dict[str, Any]:
     }
 
 
-def _share(job: Job, entry: Entry, limit: float) -> float | None:
+def _share(job: Job, entry: Entry, limit: float, of: Callable[[list[float]], float] = median) -> float | None:
     if not limit or not entry.rates:
         return None
-    return median(entry.rates) * _of_a_token(job, entry) / limit
+    return of(entry.later or entry.rates) * _of_a_token(job, entry) / limit
 
 
-def _each_share(job: Job, entry: Entry, limits: Sequence[float]) -> list[float]:
-    """The share of what was measured in the same round: a machine that others share is another one in each."""
-    if len(limits) != len(entry.rates) or not all(limits):
+def _each_share(job: Job, entry: Entry) -> list[float]:
+    """The share of what was measured at the same time: a machine that others share is another one in each round."""
+    if not all(entry.limits):
         return []
-    return [rate * _of_a_token(job, entry) / limit for rate, limit in zip(entry.rates, limits, strict=True)]
+    rates = entry.later or entry.rates
+    return [rate * _of_a_token(job, entry) / limit for rate, limit in zip(rates, entry.limits, strict=True)]
 
 
 def _of_a_token(job: Job, entry: Entry) -> float:

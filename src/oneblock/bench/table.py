@@ -48,9 +48,11 @@ def _lines(result: dict[str, Any]) -> list[str]:
             limit = f"measured {result['precision']} matrix peak of {result['peak'] / 1e12:.3g} TFLOP/s"
         else:
             limit = f"measured memory bandwidth of {result['bandwidth'] / 1e9:.3g} GB/s"
+        later = result["later_per_second"]
         lines.append(
-            f"oneblock, {result['best_arm']}: {result['tokens_per_second']:,.0f} tokens/s, "
-            f"{result['share']:.1%} of the {limit}{_within(result['share_each_round'])}"
+            f"oneblock, {result['best_arm']}: {result['tokens_per_second']:,.0f} tokens/s"
+            f"{f' ({later:,.0f} after the first token)' if later else ''}, {result['share']:.1%} of the {limit}"
+            f"{_within(result)}"
         )
     flops = [f"oneblock {result['flops_per_token'] / 1e6:.2f}"]
     for rival in result["against"]:
@@ -69,10 +71,15 @@ def _lines(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _within(shares: list[float]) -> str:
+def _within(result: dict[str, Any]) -> str:
+    shares = result["share_each_round"]
     if len(shares) < 2:
         return ""
-    return f"; of each round's own: {median(shares):.1%} ({min(shares):.1%} – {max(shares):.1%})"
+    own = "each round's own" if result["share_of"] == "peak" else "what was read beside each turn"
+    return (
+        f", {result['share_best']:.1%} in the fastest round; "
+        f"of {own}: {median(shares):.1%} ({min(shares):.1%} – {max(shares):.1%})"
+    )
 
 
 def _how(result: dict[str, Any]) -> str:
@@ -80,8 +87,8 @@ def _how(result: dict[str, Any]) -> str:
         what = (
             f"batch {result['batch']}, {result['prompt_tokens']} tokens read, {result['new_tokens']} made, "
             "greedy (nanoGPT draws); error: the worst logits against the whole text's in float32, written out; "
-            "of the bandwidth: bytes of weights and cache that a step must read, at the best reading of 1 GiB by all "
-            "cores in any round"
+            "of the bandwidth: bytes of weights and cache that a token after the first must read, at the best reading "
+            "of 1 GiB by all cores in any round"
         )
     else:
         what = (

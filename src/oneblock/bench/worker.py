@@ -21,7 +21,7 @@ from oneblock.bench.contestant import Contestant
 from oneblock.bench.job import OURS, Arm, Job, job_from_dict
 from oneblock.bench.rivals import HF, NANOGPT, X_TRANSFORMERS
 from oneblock.config.errors import OneblockError
-from oneblock.machine.device import describe, pick_device
+from oneblock.machine.device import describe, pick_device, synchronize
 from oneblock.machine.peak import matrix_peak, memory_bandwidth
 from oneblock.machine.precision import pick_precision
 
@@ -53,10 +53,12 @@ class Worker:
 
     def limits(self, seconds: float) -> dict[str, Any]:
         """The matrix peak (FLOP/s, in our compute precision) and the memory bandwidth (bytes/s), now."""
-        return {
-            "peak": matrix_peak(self._precision(), self.device, seconds),
-            "bandwidth": memory_bandwidth(self.device, seconds),
-        }
+        peak = matrix_peak(self._precision(), self.device, seconds)
+        return {"peak": peak} | self.bandwidth(seconds)
+
+    def bandwidth(self, seconds: float) -> dict[str, float]:
+        """The memory bandwidth alone (bytes/s), now."""
+        return {"bandwidth": memory_bandwidth(self.device, seconds)}
 
     def prepare(self, job: dict[str, Any], arm: dict[str, Any]) -> dict[str, Any]:
         """Build, compile and prove one arm; run a step, and time the next."""
@@ -74,13 +76,24 @@ class Worker:
         return measured | contestant.facts
 
     def turn(self, seconds: float) -> dict[str, Any]:
-        """One dropped step, then as many as fit into `seconds`, at least two."""
-        assert self.contestant is not None
+        """One dropped step, then as many as fit into `seconds`, at least two.
+
+        later_per_second: tokens/s without each text's first, where that was seen
+        """
+        assert self.contestant is not None and self.job is not None
         steps = min(MOST_STEPS, max(2, round(seconds / self.step_seconds)))
         self._timed(1)
+        self.contestant.later.clear()
         took = self._timed(steps)
         self._rest()
-        return {"steps": steps, "seconds": took, "tokens_per_second": steps * self.contestant.tokens / took}
+        later, tokens = self.contestant.later, self.contestant.tokens
+        after = len(later) * (tokens - self.job.batch) / sum(later) if later and self.job.new > 1 else None
+        return {
+            "steps": steps,
+            "seconds": took,
+            "tokens_per_second": steps * tokens / took,
+            "later_per_second": after,
+        }
 
     def _take(self, job: dict[str, Any]) -> None:
         self.job = job_from_dict(job)
@@ -94,16 +107,12 @@ class Worker:
 
     def _timed(self, steps: int) -> float:
         assert self.contestant is not None
-        self._synchronize()
+        synchronize(self.device)
         began = time.perf_counter()
         for _ in range(steps):
             self.contestant.step()
-        self._synchronize()
+        synchronize(self.device)
         return time.perf_counter() - began
-
-    def _synchronize(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
     def _rest(self) -> None:
         """Arms on one GPU share its memory: what a step needs is given back before another's turn."""

@@ -34,6 +34,14 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait until all that was ordered is done. A GPU answers at once: otherwise only the ordering would be timed."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def describe() -> dict[str, Any]:
     """This machine in words and numbers, for the head of every measured figure.
 

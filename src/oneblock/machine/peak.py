@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 
 from oneblock.machine import host
+from oneblock.machine.device import synchronize
 
 Clock = Callable[[], float]
 Work = Callable[[], object]
@@ -96,11 +97,11 @@ def _best(forms: Sequence[tuple[Work, float]], seconds: float, device: torch.dev
 
 
 def _rate(work: Work, units: float, calls: int, device: torch.device, clock: Clock) -> float:
-    _synchronize(device)
+    synchronize(device)
     start = clock()
     for _ in range(calls):
         work()
-    _synchronize(device)
+    synchronize(device)
     return calls * units / (clock() - start)
 
 
@@ -112,14 +113,6 @@ def _random(rows: int, columns: int, dtype: torch.dtype, device: torch.device) -
     # A generator of its own: measuring must not move the random numbers of a run.
     generator = torch.Generator(device).manual_seed(0)
     return torch.randn(rows, columns, device=device, generator=generator).to(dtype)
-
-
-def _synchronize(device: torch.device) -> None:
-    # A GPU takes orders and answers at once: without waiting only the ordering would be timed.
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 @contextmanager
