@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -227,7 +228,7 @@ def test_memory_is_read_beside_each_turn_of_ours(tmp_path, monkeypatch):
     assert len(plain) > 1 and len(measured.bandwidths) == 2 * each
     for number in range(2):
         readings = measured.bandwidths[number * each : (number + 1) * each]
-        pairs = [max(pair) for pair in zip(readings, readings[1:], strict=False)]
+        pairs = [max(pair) for pair in pairwise(readings)]
         assert [entry.limits[number] for entry in plain] == pairs
     (rival,) = measured.of("nanoGPT")
     assert len(rival.limits) == len(rival.rates) == 2 and rival.later == []
