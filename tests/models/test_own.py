@@ -6,6 +6,7 @@ from torch import nn
 
 from oneblock.config import override, presets
 from oneblock.decoding.generate import generate
+from oneblock.decoding.step import Fixed, Plain
 from oneblock.models.build import build
 from oneblock.models.own import OwnBlock, with_own_blocks
 
@@ -71,5 +72,28 @@ def test_a_step_of_fixed_shape(model):
     model(tokens[:, :5], cache=cache)
     made = one_token(model, tokens[:, 5], torch.tensor([5]), None, (cache.keys, cache.values, cache.capacity))
     assert torch.allclose(made, model(tokens)[:, 5], atol=1e-12)
-    with pytest.raises(ValueError, match="different lengths"):
-        one_token(model, tokens[:, 5], torch.tensor([5]), torch.zeros(1).long(), (cache.keys, cache.values, 13))
+
+
+class Uncompiled(Fixed):
+    compile = False
+
+
+def test_a_step_of_fixed_shape_with_texts_of_different_lengths(model, monkeypatch):
+    tokens = torch.randint(11, (3, 5))
+    padding = torch.arange(5) < torch.tensor([[0], [2], [4]])
+    plain = generate(model, tokens, 8, seed=3, padding=padding)
+    monkeypatch.setattr("oneblock.decoding.generate.Fixed", Uncompiled)
+    assert torch.equal(generate(model, tokens, 8, seed=3, padding=padding, compile=True), plain)
+    with torch.inference_mode():
+        steppers = [make(model, 3, 13, None) for make in (Plain, Uncompiled)]
+        begun = [stepper.start(tokens, padding) for stepper in steppers]
+        assert torch.allclose(*begun, atol=1e-12)
+        for ids in torch.randint(11, (6, 3)):
+            assert torch.allclose(*(stepper.next(ids) for stepper in steppers), atol=1e-12)
+
+
+@pytest.mark.slow
+def test_compiled_too(model):
+    tokens, padding = torch.randint(11, (2, 5)), torch.arange(5) < torch.tensor([[3], [0]])
+    plain = generate(model, tokens, 8, seed=3, padding=padding)
+    assert torch.equal(generate(model, tokens, 8, seed=3, padding=padding, compile=True), plain)

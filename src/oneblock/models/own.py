@@ -35,7 +35,7 @@ class OwnBlock(nn.Module):
         seen = ctx.remember(self.slot, *both_B1TD.split(self.room, dim=-1))
         seen_BSD = torch.cat(seen, dim=-1).squeeze(1)[..., : self.width]
         if place is not None and ctx.pads_B is not None:
-            raise ValueError("rows of different lengths cannot be compiled with a block of your own; leave it out")
+            return self._last_of_each(seen_BSD, place, ctx.pads_B)
         if ctx.padding_BS is None:
             made_BSD: Tensor = self.own(seen_BSD)
             # What stands behind the place is later, and the block does not see it.
@@ -47,6 +47,17 @@ class OwnBlock(nn.Module):
                 made_SD = made_SD.index_put((~pads_S,), self.own(row_SD[~pads_S].unsqueeze(0)).squeeze(0))
             rows.append(made_SD[-ctx.num_queries :])
         return torch.stack(rows)
+
+    def _last_of_each(self, seen_BSD: Tensor, place: Tensor, pads_B: Tensor) -> Tensor:
+        """In a step of fixed shape: each text moved to its row's beginning, and its token at the place, B × 1 × D."""
+        last = seen_BSD.shape[1] - 1
+        columns_BS = torch.arange(last + 1, device=place.device) + pads_B.unsqueeze(1)
+        made_BSD = self.own(seen_BSD.gather(1, _for_each_feature(columns_BS.clamp(max=last), self.width)))
+        return made_BSD.gather(1, _for_each_feature((place - pads_B).unsqueeze(1), self.width))
+
+
+def _for_each_feature(index_BS: Tensor, width: int) -> Tensor:
+    return index_BS.unsqueeze(-1).expand(-1, -1, width)
 
 
 def with_own_blocks(model: Any, make: Callable[[int, int, int], nn.Module]) -> Decoder:
