@@ -128,8 +128,9 @@ def test_none_without_a_library(monkeypatch, tmp_path):
 
 
 @needs_kernel
-def test_no_library_where_pytorch_lacks_what_makes_tensors(monkeypatch):
-    monkeypatch.delattr(torch._C, "_aoti")
+@pytest.mark.parametrize("less", [None, SimpleNamespace(unsafe_alloc_void_ptr_from_tensor=id)])
+def test_no_library_where_pytorch_lacks_what_makes_tensors(monkeypatch, less):
+    monkeypatch.setattr(torch._C, "_aoti", less)
     entries._library.cache_clear()
     try:
         assert entries._library() is None

@@ -59,7 +59,8 @@ def entry(kernels: Kernels, given: Sequence[Any], answers: Sequence[Any]) -> Ent
 @functools.cache
 def _library() -> ctypes.PyDLL | None:
     loaded = native.load(SOURCE)
-    if loaded is None or not hasattr(torch._C, "_aoti"):
+    conversions = "unsafe_alloc_void_ptr_from_tensor", "alloc_tensor_by_stealing_from_void_ptr"
+    if loaded is None or not all(hasattr(getattr(torch._C, "_aoti", None), name) for name in conversions):
         return None
     # What it calls lets go of Python's lock and must have it.
     library = ctypes.PyDLL(loaded._name)
