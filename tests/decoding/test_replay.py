@@ -16,7 +16,7 @@ from oneblock.decoding import compiled as compiling
 from oneblock.decoding import replay
 from oneblock.decoding.generate import generate, stream
 from oneblock.decoding.replay import Ground, hooked, replayed, watched
-from oneblock.decoding.step import Fixed, Plain
+from oneblock.decoding.step import Fixed, Plain, one_token
 from oneblock.nn.int8 import to_int8
 from oneblock.nn.linear import Linear
 
@@ -240,8 +240,8 @@ def test_it_is_replayed(uncompiled, monkeypatch):
     model = small()
     stepper = Fixed(model, 1, 15, None)
     stepper.start(TOKENS, None)
-    steps, forward = [], stepper.forward
-    stepper.forward = lambda *given: (steps.append(1), forward(*given))[1]
+    steps, forward = [], stepper._made(one_token)
+    stepper.steps[one_token] = lambda *given: (steps.append(1), forward(*given))[1]
     for token in range(4):
         stepper.next(torch.tensor([token]))
     assert len(steps) == 1 and len(uncompiled) == 4

@@ -40,9 +40,11 @@ class Ground:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.hooks, self.hooked = RemovableHandle.next_id, hooked(model)
-        # A module without weights is left out, to be quick: to replace it is to change an attribute.
-        modules = [m for m in model.modules() if next(_tensors(m), None) is not None]
-        tables: list[dict[str, Any]] = [table for m in modules for table in (m._modules, m._parameters, m._buffers)]
+        modules: dict[nn.Module, bool] = {}
+        _holding(model, modules)
+        tables: list[dict[str, Any]] = [
+            table for m, holds in modules.items() if holds for table in (m._modules, m._parameters, m._buffers)
+        ]
         entries = [(table, name, value) for table in tables for name, value in table.items() if value is not None]
         self.tables, self.names, self.values = map(list, zip(*entries, strict=True))
         self.tensors = list(_tensors(model))
@@ -175,6 +177,18 @@ def record(step: Again) -> Again:
         return logits_BV
 
     return replay
+
+
+def _holding(module: nn.Module, found: dict[nn.Module, bool]) -> bool:
+    """Whether it or a part of it holds tensors, noted for it and each part.
+
+    One without is left out, to be quick: to replace it is to change an attribute.
+    """
+    if module not in found:
+        found[module] = any(x is not None for x in (*module._parameters.values(), *module._buffers.values()))
+        parts = [_holding(part, found) for part in module._modules.values() if part is not None]
+        found[module] |= any(parts)
+    return found[module]
 
 
 def _tensors(module: nn.Module) -> Any:

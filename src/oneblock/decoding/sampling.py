@@ -109,7 +109,7 @@ def sample(
 
 def check_chosen(ids_B: Tensor) -> None:
     """GenerateError where `choose` found no logits to choose by."""
-    if int(ids_B.min()) < 0:
+    if min(ids_B.flatten().tolist()) < 0:
         rows = (ids_B.reshape(-1) < 0).nonzero().flatten().tolist()
         raise GenerateError(
             f"the logits of row {', '.join(map(str, rows))} are NaN or infinite, so no token can be chosen; "

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from oneblock.decoding.compiled import compiled
+from oneblock.decoding.compiled import Step, compiled
 from oneblock.decoding.replay import Again, Ground, record, replayed, setting
 from oneblock.decoding.sampling import Sampling
 from oneblock.machine.pages import in_large_pages
@@ -153,13 +153,18 @@ class Fixed(Plain):
         self._prepare()
 
     def _prepare(self) -> None:
-        shape = self.cache.batch, self.cache.capacity
         self.ground = Ground(self.model)
         if self.compile:
             in_large_pages(self.ground.tensors)
-        self.forward: Callable[..., Tensor] = compiled(one_token, self.model, *shape) if self.compile else one_token
-        self.chooser: Callable[..., Tensor] = compiled(one_choice, self.model, *shape) if self.compile else one_choice
+        self.steps: dict[Step, Step] = {}
         self.recorded: dict[Hashable, Again] = {}
+
+    def _made(self, step: Step) -> Step:
+        # When it is asked for: a generation needs one of the two, and what decides takes milliseconds to look up.
+        if step not in self.steps:
+            shape = self.cache.batch, self.cache.capacity
+            self.steps[step] = compiled(step, self.model, *shape) if self.compile else step
+        return self.steps[step]
 
     def look(self) -> None:
         if not self.ground.holds():
@@ -198,8 +203,10 @@ class Fixed(Plain):
         return answer
 
     def _step(self) -> Tensor:
-        return self.forward(self.model, self.ids_B, self.place, self.pads_B if self.padded else None, self.room)
+        return self._made(one_token)(
+            self.model, self.ids_B, self.place, self.pads_B if self.padded else None, self.room
+        )
 
     def _choice(self, sampling: Sampling, chance_B: Tensor | None) -> Tensor:
         pads_B = self.pads_B if self.padded else None
-        return self.chooser(self.model, self.ids_B, self.place, pads_B, self.room, sampling, chance_B)
+        return self._made(one_choice)(self.model, self.ids_B, self.place, pads_B, self.room, sampling, chance_B)

@@ -43,7 +43,7 @@ class Rows:
 
     def append(self, ids_B: Tensor) -> bool:
         """Add one token to every row; True where a window moved, so that a cache of it holds too much."""
-        self.text[:, self.length] = ids_B
+        self.text.select(1, self.length).copy_(ids_B)
         self.length += 1
         self.lengths = [length + 1 for length in self.lengths]
         before, self.starts = self.starts, self._starts()
