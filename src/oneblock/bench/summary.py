@@ -83,9 +83,9 @@ def _share(job: Job, entry: Entry, limit: float, of: Callable[[list[float]], flo
 
 def _each_share(job: Job, entry: Entry) -> list[float]:
     """The share of what was measured at the same time: a machine that others share is another one in each round."""
-    if not all(entry.limits):
-        return []
     rates = entry.later or entry.rates
+    if len(entry.limits) != len(rates) or not all(entry.limits):
+        return []
     return [rate * _of_a_token(job, entry) / limit for rate, limit in zip(rates, entry.limits, strict=True)]
 
 
