@@ -165,9 +165,11 @@ def _round(measured: Measured, gauge: Process, seconds: float) -> None:
 
 def _limit(measured: Measured, entry: Entry, gauge: Process) -> float:
     """What the machine can do now. Memory that others read too is read again beside each turn of ours."""
-    if measured.job.kind == TRAIN or entry.arm.rival != OURS:
-        return measured.peaks[-1] if measured.job.kind == TRAIN else measured.bandwidths[-1]
+    if measured.job.kind == TRAIN:
+        return measured.peaks[-1]
     before = measured.bandwidths[-1]
+    if entry.arm.rival != OURS:
+        return before
     measured.bandwidths.append(_asked(gauge, "bandwidth", seconds=LIMITS_SECONDS)["bandwidth"])
     return max(before, measured.bandwidths[-1])
 

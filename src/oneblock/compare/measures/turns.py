@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from oneblock.machine.device import synchronize
+
 Do = Callable[[], object]
 
 
@@ -58,10 +60,8 @@ def forward_and_backward(layer: Callable[[Tensor], Sequence[Tensor]], x: Tensor,
 
 
 def _seconds(thing: Do, device: torch.device, clock: Callable[[], float]) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    synchronize(device)
     began = clock()
     thing()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    synchronize(device)
     return clock() - began
