@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from oneblock.compare.faults import ATTENDS, plant
+from oneblock.compare.measures.subject import streams
 from oneblock.config.errors import OneblockError
 from oneblock.config.override import override
 from oneblock.config.presets import nano, seq2seq_nano
 from oneblock.models.build import build
 from oneblock.nn.attend import Fused, WrittenOut
+from oneblock.nn.attention import Attention
 from oneblock.nn.context import Mask
+from oneblock.nn.dense import Dense, Gated
 
 B, G, H, T, K = 2, 2, 4, 5, 3
 
@@ -50,6 +53,23 @@ def test_planted_in_every_attention_and_in_none_without_a_name():
     capped = build(override(nano(), *sizes, "block.attention.soft_cap=5"), seed=0)
     with pytest.raises(OneblockError, match="soft cap"):
         plant(capped, "no-mask")
+
+
+def test_a_shift_adds_one_to_every_feature_in_every_layer():
+    sizes = ("context=8", "width=12", "num_layers=3", "block.attention.num_heads=2")
+    stack = (*sizes, "block.steps=attention", "block.norm=none", "final_norm=none")
+    model = build(override(nano(), *stack), seed=0).eval()
+    plant(model, "shift")
+    tokens = torch.tensor([[2, 7, 1, 8, 2]])
+    with streams(model) as seen:
+        model(tokens)
+    assert len(seen) == 4
+    for layer, x in enumerate(seen):
+        assert torch.allclose(x, seen[0] + layer)
+    attention_only = build(override(nano(), *sizes), seed=0)
+    plant(attention_only, "shift")
+    assert not any(isinstance(module, Attention) for module in attention_only.modules())
+    assert sum(isinstance(module, Dense | Gated) for module in attention_only.modules()) == 3
 
 
 def test_without_cross_attention_the_source_changes_nothing():

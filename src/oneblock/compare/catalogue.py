@@ -75,6 +75,10 @@ MEASURES = {
     "growth": Measure(unit="ln", words="ln of how much larger the stream leaves the blocks than it enters them"),
     "flips": Measure(unit="share", words="share of layers that turn the stream's sign"),
     "gradient": Measure(unit="ln", words="ln of how much larger a gradient comes out below the blocks than it entered"),
+    "token_mean": Measure(unit="", words="how far from 0 the mean of a token's features leaves the blocks", by="drift"),
+    "deviation": Measure(
+        unit="ln", words="ln of the deviation of a token's features from their mean, after the blocks", by="drift"
+    ),
     "gradient_spread": Measure(
         unit="ln",
         words="ln of the loss's largest gradient on the stream over its smallest, over the layers",
@@ -173,6 +177,10 @@ CURVES = {
     "stream at the start by layer": Curve(x="layer", words="root mean square of the stream", by="start", log=True),
     "gradient at the start by layer": Curve(
         x="layer", words="norm of the loss's gradient on the stream", by="start", log=True
+    ),
+    "mean by layer": Curve(x="layer", words="mean of a token's features, root mean square over tokens", by="drift"),
+    "deviation by layer": Curve(
+        x="layer", words="deviation of a token's features from their mean", by="drift", log=True
     ),
     "rounding by layer": Curve(
         x="layer", words="bfloat16's rounding over what the block adds", by="rounding", log=True

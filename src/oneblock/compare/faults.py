@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from oneblock.config.errors import OneblockError
 from oneblock.nn.attend import Fused, WrittenOut
+from oneblock.nn.attention import Attention
 from oneblock.nn.branch import Branch
 from oneblock.nn.context import Context, Mask
 from oneblock.nn.cross_attention import CrossAttention
@@ -44,13 +45,25 @@ class Nothing(Branch):
         return torch.zeros_like(x_BTD)
 
 
+class Shift(Branch):
+    """A sublayer that contributes 1 to every feature of every token."""
+
+    def mix(self, x_BTD: Tensor, ctx: Context) -> Tensor:
+        return torch.ones_like(x_BTD)
+
+
 ATTENDS: dict[str, Callable[[float, float | None, float], nn.Module]] = {
     "no-mask": NoMask,
     "mask-after-softmax": MaskAfterSoftmax,
 }
 """Faults of every attention -> what it attends by."""
 NO_CROSS_ATTENTION = "no-cross-attention"
-FAULTS = (*ATTENDS, NO_CROSS_ATTENTION)
+BRANCHES: dict[str, tuple[type[Branch], Callable[[], Branch]]] = {
+    NO_CROSS_ATTENTION: (CrossAttention, Nothing),
+    "shift": (Attention, Shift),
+}
+"""Faults of whole branches -> which are replaced, and by what."""
+FAULTS = (*ATTENDS, *BRANCHES)
 
 
 def plant(model: nn.Module, fault: str) -> None:
@@ -60,9 +73,10 @@ def plant(model: nn.Module, fault: str) -> None:
     planted = 0
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if fault == NO_CROSS_ATTENTION:
-                if isinstance(child, CrossAttention):
-                    setattr(parent, name, Nothing())
+            if fault in BRANCHES:
+                replaced, by = BRANCHES[fault]
+                if type(child) is replaced:
+                    setattr(parent, name, by())
                     planted += 1
             elif isinstance(child, Fused):
                 setattr(parent, name, ATTENDS[fault](child.scale, None, child.p).train(child.training))

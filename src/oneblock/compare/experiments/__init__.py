@@ -12,6 +12,7 @@ from oneblock.compare.experiments import (
     capacity,
     deep_placement,
     depth,
+    drifts,
     early_tokens,
     encoder_decoder,
     expert_dropout,
@@ -33,6 +34,7 @@ from oneblock.compare.experiments import (
     residuals,
     router,
     scale,
+    slopes,
     stacks,
     to_llama,
     toys,
@@ -71,6 +73,8 @@ _FILES = (
     expert_dropout,
     encoder_decoder,
     toys,
+    slopes,
+    drifts,
     to_llama,
 )
 EXPERIMENTS: dict[str, Experiment] = {file.EXPERIMENT.name: file.EXPERIMENT for file in _FILES}

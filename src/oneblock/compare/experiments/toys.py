@@ -2,7 +2,7 @@
 
 from math import log
 
-from oneblock.compare.experiment import Above, Below, Budget, Experiment, Sayings
+from oneblock.compare.experiment import Above, Below, Budget, Experiment, Figure, Sayings
 
 LAYERS = 12
 SIZES = Budget(settings=("context=16", "width=16", "num_layers=6", "block.attention.num_heads=2"), seeds=3)
@@ -34,6 +34,10 @@ EXPERIMENT = Experiment(
         supported="Twelve layers of ×1.8 make the stream and the gradient 1157 times as large, of ×0.2 four "
         "billionths, and ×−1.2 turns the sign at every layer; ×1, a plain residual, does none of this.",
         refuted="The toy stack did not multiply as it should: that is a fault of the code, not of the claim.",
+    ),
+    figures=(
+        Figure(title="The stream on its way up", curves=("stream at the start by layer",)),
+        Figure(title="The gradient on its way down", curves=("gradient at the start by layer",)),
     ),
     budgets={"quick": SIZES, "standard": SIZES, "full": SIZES},
     trains=False,

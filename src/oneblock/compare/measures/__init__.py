@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from oneblock.compare.measures import (
     attention,
+    drift,
     experts,
     far,
     latency,
@@ -39,6 +40,7 @@ PROBES: dict[str, Callable[[Subject], Found]] = {
     "precision": precision.measure,
     "norms": norms.measure,
     "projections": projections.measure,
+    "drift": drift.measure,
 }
 """Name (`by` of the catalogue's measures and curves) -> what measures it."""
 AT_START = frozenset({"start"})
