@@ -52,6 +52,23 @@ def test_an_experiment_without_training_decides(oneblock, tmp_path):
     assert len((tmp_path / "runs/compare/results.jsonl").read_text().splitlines()) == 4 * 3
 
 
+def test_each_budget_has_its_own_reports(oneblock, tmp_path):
+    for budget in ("quick", "standard"):
+        assert oneblock("compare", "toys", "--budget", budget).status == 0
+    for folder, budget in (("toys", "quick"), ("toys-standard", "standard")):
+        assert json.loads((tmp_path / "runs/compare" / folder / "asked.json").read_text())["budget"] == budget
+        assert (tmp_path / "runs/compare" / folder / "report.html").exists()
+    unsure = oneblock("compare", "toys", "--resume")
+    assert unsure.status == 2 and "toys, toys-standard were begun" in unsure.err and "--budget" in unsure.err
+    assert oneblock("compare", "toys", "--resume", "--budget", "standard").status == 0
+
+
+def test_a_row_of_several_names_the_others(oneblock):
+    done = oneblock("compare", "E17")
+    assert done.status == 0 and "E17 is toys, and by their own names slopes, drifts" in done.err
+    assert "by their own names" not in oneblock("compare", "toys").err
+
+
 def test_one_setting_varied_then_taken_up_again(oneblock, small, tmp_path):
     vary = ("--vary", "block.placement=pre,post", "--out", "here")
     done = oneblock("compare", *vary, "--seeds", "2", *small, "--json")
@@ -65,6 +82,19 @@ def test_one_setting_varied_then_taken_up_again(oneblock, small, tmp_path):
     assert {key: again.result[key] for key in same} == {key: done.result[key] for key in same}
     other = oneblock("compare", *vary, "--resume", "--seeds", "3")
     assert other.status == 2 and "seeds=2, not 3" in other.err
+
+
+def test_seeds_together_and_remembered(oneblock, small, tmp_path):
+    vary = ("--vary", "block.placement=pre,post")
+    done = oneblock("compare", *vary, "--seeds", "2", "--seeds-together", "always", *small, "--json")
+    assert done.status == 0, done.err
+    lines = (tmp_path / "runs/compare/results.jsonl").read_text().splitlines()
+    assert [json.loads(line)["result"].get("together") for line in lines if json.loads(line)["seed"] < 2] == [2] * 4
+    again = oneblock("compare", *vary, "--resume", "--seeds-together", "never")
+    assert again.status == 2 and "seeds_together=always, not never" in again.err
+    assert oneblock("compare", *vary, "--resume").status == 0
+    several = oneblock("compare", *vary, "--resume", "--workers", "2")
+    assert several.status == 2 and "--seeds-together always: is for one process" in several.err
 
 
 def test_whole_configurations_compared(oneblock, small, tmp_path):

@@ -56,8 +56,13 @@ def test_a_whole_comparison(experiment, tiny, store, ran):
     told = []
     outcome = compare(made, store, tell=told.append)
     # Of two rates the best lies at an edge in any case, so each variant is given one beyond it.
-    assert len(ran) == 2 * (2 + 1) + 2 * 2 and len(told) == 10
-    assert [cell.seed for cell in ran] == [TUNING_SEED] * 6 + [0, 0, 1, 1]
+    assert len(ran) == 2 * (2 + 1) + 2 * 2 and len(told) == 12
+    # The first variant's seeds are first: they tell the noise floor.
+    assert [cell.seed for cell in ran] == [TUNING_SEED] * 6 + [0, 1, 0, 1]
+    assert told[0].startswith("WARNING: 2 seeds find differences of 65 standard deviations of one")
+    (at,) = [number for number, words in enumerate(told) if words.startswith("noise floor: ")]
+    assert "seeds 2/4  pre, seed 1" in told[at - 1] and "seeds 3/4  post, seed 0" in told[at + 1]
+    assert "2 other seeds change the val_loss of pre by up to" in told[at]
     for label in ("pre", "post"):
         assert outcome.rates[label] == min(outcome.tuned[label], key=outcome.tuned[label].get)
         edge = outcome.rates[label] in (min(outcome.tuned[label]), max(outcome.tuned[label]))
@@ -308,12 +313,13 @@ def test_what_the_seeds_can_tell_is_said_after_two_of_them(experiment, tiny, sto
     told = []
     outcome = compare(pair(experiment, tiny, seeds=5, expects=0.01), store, tell=told.append)
     (at,) = [number for number, words in enumerate(told) if words.startswith("WARNING")]
-    assert "seeds 4/10" in told[at - 1] and "seeds 5/10" in told[at + 1]
+    assert "seeds 7/10" in told[at - 1] and "seeds 8/10" in told[at + 1]
     assert "TOO FEW, about" in told[at] and "known from 2, so roughly" in told[at]
     (outlook,) = outcome.outlooks
     assert (outlook.known, outlook.seeds) == (2, 5) and outlook.enough > 5
     # More seeds of the same: known from those, and said before anything is run.
     again = []
     more = compare(pair(experiment, tiny, seeds=6, expects=0.2), store, tell=again.append)
-    assert again[0].startswith("power: ") and "known from 5" in again[0] and "0.2 is claimed: enough" in again[0]
+    assert again[0].startswith("power: 6 seeds find differences of")
+    assert again[1].startswith("power: ") and "known from 5" in again[1] and "0.2 is claimed: enough" in again[1]
     assert more.outlooks[0].known == 5 and not more.outlooks[0].too_few

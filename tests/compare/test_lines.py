@@ -3,6 +3,8 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
+
 from oneblock.compare import lines
 from oneblock.compare.experiment import Figure
 from oneblock.compare.tables import points
@@ -73,3 +75,22 @@ def test_a_figure_as_numbers_has_the_mean_and_the_edges_at_few_places():
     assert table.names == ["step", "a"] and len(table.lines) == 13
     assert table.lines[0] == ["1", "4.23 (3.98 to 4.48)"] and table.lines[-1] == ["100", "2.25 (2 to 2.5)"]
     assert points(made({"a": {}, "b": {}}), lines.loss(outcome)) is None
+
+
+def test_a_run_that_ended_early_counts_as_far_as_it_went():
+    """Points lie at every fifth step of whole runs, and at every step of one that diverged at the twelfth."""
+    whole = [[float(step), 4.0 - step / 50] for step in range(5, 101, 5)]
+    short = [[float(step), 6.0] for step in range(1, 13)]
+    outcome = made({"a": {"loss": whole}})
+    first, second = outcome.runs["a"]
+    second["curve"] = short
+    ((xs, values),) = lines.curves(outcome, lines.loss(outcome), ["a"]).values()
+    assert xs == [x for x, _ in whole]
+    assert values[1, :2].tolist() == [6.0, 6.0] and all(map(math.isnan, values[1, 2:]))
+    means = lines.over_seeds(np.mean, values)
+    assert means[0] == (3.9 + 6.0) / 2 and means[2:] == [y for _, y in whole[2:]]
+    (chart,) = lines.charts(outcome, lines.loss(outcome))
+    assert "nan" not in chart.lower()
+    first["curve"] = second["curve"] = [[1.0, math.nan]]
+    assert lines.over_seeds(np.max, np.array([[math.nan, 2.0], [math.nan, 3.0]]))[1] == 3.0
+    assert lines.charts(outcome, lines.loss(outcome)) == []

@@ -23,6 +23,7 @@ from oneblock.config.serial import to_dict
 from oneblock.models.build import build
 
 FIELDS = {"difference": "1", "low": "1", "high": "2", "seeds": 5, "floor": "1", "detectable": "1", "a": "a", "b": "b"}
+FIELDS |= {"p": "= 0.2", "comparisons": "2 comparisons", "within": "0.1"}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

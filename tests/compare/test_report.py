@@ -96,7 +96,7 @@ def test_every_drawing_is_well_formed(outcome):
 
 def test_the_text_says_what_the_page_says_and_nothing_in_it_becomes_markup(outcome):
     rule = (Lower(a="pre", b="post", expects=1e-6), Lower(a="pre", b="out"))
-    told = replace(outcome, outlooks=tuple(outlooks(rule, outcome.values, "pre", 5)))
+    told = replace(outcome, outlooks=tuple(outlooks(rule, outcome.values, 5)))
     words = as_markdown(told, "oneblock compare made-here --seeds 2")
     assert words.startswith("# T1 made-here\n\n**" + outcome.verdict.capitalize() + ".** ")
     plain = words.replace("\\", "")
@@ -163,7 +163,7 @@ def test_numbers_are_short_and_have_a_true_minus():
 
 def test_what_the_seeds_can_tell_is_on_the_page_in_the_object_and_in_the_terminal(outcome):
     rule = (Lower(a="pre", b="post", expects=1e-6), Lower(a="pre", b="post", expects=50.0), Lower(a="pre", b="out"))
-    found = outlooks(rule, outcome.values, "pre", 5)
+    found = outlooks(rule, outcome.values, 5)
     told = replace(outcome, outlooks=tuple(found))
     reader = Reader()
     reader.feed(page(told, "x"))

@@ -3,6 +3,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,3 +145,13 @@ def test_what_is_found_must_be_above_the_floor_too():
     high = found.detectable(0.01, floor=10.0)
     assert high == pytest.approx(10 * spread_quantile(0.8, 3) + t_quantile(0.8, 3) * found.error)
     assert found.detectable(0.01, power=0.9) > plain
+
+
+def test_the_floor_of_two_is_that_of_their_mean_variance():
+    calm, wild = [1.0, 1.1, 0.9, 1.05, 0.95], [3.0, 4.0, 2.0, 3.5, 2.5]
+    spread = math.sqrt((np.var(calm, ddof=1) + np.var(wild, ddof=1)) / 2)
+    assert noise_floor(calm, wild) == pytest.approx(stats.t.ppf(0.975, 4) * spread * math.sqrt(2 / 5))
+    assert noise_floor(wild, calm) == noise_floor(calm, wild) > 5 * noise_floor(calm)
+    assert noise_floor(calm, seeds=20) == pytest.approx(
+        stats.t.ppf(0.975, 19) * np.std(calm, ddof=1) * math.sqrt(2 / 20)
+    )

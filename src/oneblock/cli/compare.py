@@ -6,7 +6,8 @@ import argparse
 import json
 import shlex
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from oneblock.compare.plan import Plan
 
 FOLDER = Path("runs/compare")
-ASKED = ("budget", "seeds", "seed", "settings", "vary", "base", "variants", "equal")
+BUDGETS = ("smoke", "quick", "standard", "full")
+ASKED = ("budget", "seeds", "seed", "settings", "vary", "base", "variants", "equal", "seeds_together")
 """What `--resume` takes from the time when the comparison was begun."""
 
 
@@ -26,7 +28,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `oneblock compare`."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="an experiment by name or row (--list)")
     parser.add_argument("--list", action="store_true", help="the experiments and their claims")
-    parser.add_argument("--budget", choices=("smoke", "quick", "standard", "full"), help="how much (quick)")
+    parser.add_argument("--budget", choices=BUDGETS, help="how much (quick)")
     parser.add_argument("--seeds", type=at_least(2), metavar="K", help="runs of each variant (the budget's)")
     parser.add_argument("--seed", type=at_least(0), metavar="N", help="the first of them (0)")
     parser.add_argument(
@@ -43,6 +45,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="go on as begun in --out: its budget, seeds and settings")
     parser.add_argument("--workers", type=at_least(1), metavar="N", help="processes that share the runs (1)")
+    parser.add_argument(
+        "--seeds-together",
+        choices=("auto", "always", "never"),
+        help="train a variant's seeds as one model: where a trial finds it faster, or wherever it can be done "
+        "(auto on a GPU, never on a CPU)",
+    )
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: a cluster's machines (local)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"results and reports ({FOLDER})")
@@ -59,17 +67,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         return {"experiments": listed}
     plan = make_plan(args)
     from oneblock.compare.engine import compare
-    from oneblock.compare.hands import here
     from oneblock.compare.markdown import as_markdown
     from oneblock.compare.report import page
+    from oneblock.compare.seeds import Seeds, when
     from oneblock.compare.store import Store
     from oneblock.compare.words import as_json, as_text
     from oneblock.machine.device import pick_device
     from oneblock.runs.durable import replace
     from oneblock.runs.jsonform import to_words
 
-    folder = args.out / plan.experiment.name
+    folder = _folder(args.out, plan.experiment.name, args.budget)
     device = str(pick_device(args.device))
+    hands_here = Seeds(when(args.seeds_together, plan.experiment, device, several=_several(args)), say)
     store = Store(args.out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,9 +87,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if plan.experiment.equal == "time":
             from oneblock.compare.timing import equalised, said
 
-            plan = equalised(plan, device, folder, resume=args.resume)
+            with _threads_of_one(args.workers):
+                plan = equalised(plan, device, folder, resume=args.resume)
             say(said(plan))
-        with _hands(args) or nullcontext(here) as hands:
+        with _hands(args) or nullcontext(hands_here) as hands:
             outcome = compare(plan, store, device=device, tell=say, hands=hands)
     finally:
         store.close()
@@ -92,6 +102,28 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     print(as_text(outcome), file=sys.stderr if args.json else sys.stdout)
     say(f"report: {folder / 'report.html'}")
     return result
+
+
+def _folder(out: Path, name: str, budget: str | None) -> Path:
+    """Where a comparison's reports are: of each budget its own, of quick the one that has the plain name."""
+    return out / (name if budget in (None, "quick") else f"{name}-{budget}")
+
+
+@contextmanager
+def _threads_of_one(workers: int | None) -> Iterator[None]:
+    """What is timed for all of them has as many threads as one of so many workers will have."""
+    import torch
+
+    had = torch.get_num_threads()
+    torch.set_num_threads(max(1, had // (workers or 1)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(had)
+
+
+def _several(args: argparse.Namespace) -> bool:
+    return args.engine == "ray" or (args.workers or 1) > 1
 
 
 def _hands(args: argparse.Namespace) -> AbstractContextManager[Hands] | None:
@@ -110,7 +142,7 @@ def _hands(args: argparse.Namespace) -> AbstractContextManager[Hands] | None:
 def make_plan(args: argparse.Namespace) -> Plan:
     """What the arguments ask for, checked before anything is run. Loads no torch."""
     from oneblock.compare import own
-    from oneblock.compare.experiments import experiment
+    from oneblock.compare.experiments import EXPERIMENTS, experiment
     from oneblock.compare.plan import plan
 
     _one_of(args)
@@ -126,6 +158,9 @@ def make_plan(args: argparse.Namespace) -> Plan:
         budget = found.budget(budget_name)
     else:
         found = experiment(args.name)
+        others = [e.name for e in EXPERIMENTS.values() if e.row == found.row and e is not found]
+        if args.name.upper() == found.row and others:
+            say(f"{found.row} is {found.name}, and by their own names {', '.join(others)}")
         budget = found.budget(budget_name)
         if args.equal:
             # A comparison of another kind, under a name of its own.
@@ -164,10 +199,14 @@ def _as_asked(args: argparse.Namespace) -> None:
     else:
         found = experiment(args.name)
         name = (own.at_equal_time(found) if args.equal else found).name
-    path = args.out / name / "asked.json"
+    budgets = (args.budget,) if args.budget else BUDGETS
+    begun = [path for path in (_folder(args.out, name, of) / "asked.json" for of in budgets) if path.exists()]
+    if len(begun) > 1:
+        names = ", ".join(path.parent.name for path in begun)
+        raise OneblockError(f"--resume: {names} were begun in {args.out}; say which by --budget")
     try:
-        asked = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        asked = json.loads(begun[0].read_text(encoding="utf-8"))
+    except (IndexError, OSError, ValueError):
         raise OneblockError(f"--resume: no comparison {name} was begun in {args.out}; leave --resume out") from None
     for option in ASKED:
         now = _plain(getattr(args, option))

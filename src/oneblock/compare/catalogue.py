@@ -138,6 +138,11 @@ MEASURES = {
         words="ln of how much longer all tokens take one by one with a cache than in one pass, as in training",
         by="latency",
     ),
+    "cached_training_gain": Measure(
+        unit="ln",
+        words="ln of how much longer forward and backward take token by token with a cache than in one pass",
+        by="cached_training",
+    ),
     "imbalance": Measure(unit="×", words="the fullest expert's share of the tokens, times their number", by="experts"),
     "dropped": Measure(unit="share", words="choices that found no place in training", by="experts"),
     "moved": Measure(

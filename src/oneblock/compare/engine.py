@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from oneblock.compare.cell import Cell
 from oneblock.compare.hands import Hands, here
 from oneblock.compare.plan import Plan
-from oneblock.compare.power import Outlook, outlooks
+from oneblock.compare.power import Outlook, beforehand, outlooks
+from oneblock.compare.statistics import noise_floor
 from oneblock.compare.store import Store
 from oneblock.compare.verdict import Finding, Values, judge, overall
 from oneblock.compare.work import TUNING_SEED, Place, Result, Tell, Work, measured
@@ -64,25 +65,35 @@ def compare(
     hands: who runs them: this process, several (`processes.py`), or a cluster (`cluster.py`)
     """
     work = Work(plan=plan, store=store, device=device, tell=tell, hands=hands)
+    for words in plan.warnings:
+        tell(f"WARNING: {words}")
+    if plan.experiment.trains:
+        tell(beforehand(len(plan.experiment.rule), len(plan.seeds)))
     said = _earlier(work)
     _say(said, tell)
     tuned = _tuned(work)
     # Where all diverge, the lowest rate has the best chance.
     rates = {label: min(sorted(of), key=of.__getitem__) if of else plan.rates[0] for label, of in tuned.items()}
-    cells: dict[Place, Cell] = {
-        (v.label, seed): work.cell(v, rates[v.label], seed) for seed in plan.seeds for v in plan.variants
-    }
+    # The first variant's seeds first: they tell the noise floor.
+    first, *others = plan.variants
+    order = [(first, seed) for seed in plan.seeds] + [(v, seed) for seed in plan.seeds for v in others]
+    cells: dict[Place, Cell] = {(v.label, seed): work.cell(v, rates[v.label], seed) for v, seed in order}
+    floor_told = False
 
     def after(done: Mapping[Place, Result]) -> None:
-        first = {place: done[place] for place in cells if place[1] in plan.seeds[:PILOT] and place in done}
-        if not said and len(plan.seeds) > PILOT and len(first) == PILOT * len(plan.labels):
-            said.extend(_outlooks(plan, first, plan.seeds[:PILOT]))
+        nonlocal floor_told
+        if not floor_told and all((first.label, seed) in done for seed in plan.seeds):
+            floor_told = True
+            _say_floor(plan, [done[first.label, seed] for seed in plan.seeds], tell)
+        pilot = {place: done[place] for place in cells if place[1] in plan.seeds[:PILOT] and place in done}
+        if not said and len(plan.seeds) > PILOT and len(pilot) == PILOT * len(plan.labels):
+            said.extend(_outlooks(plan, pilot, plan.seeds[:PILOT]))
             _say(said, tell)
 
     found = work.run(cells, "seeds", after)
     runs = {label: tuple(found[label, seed] for seed in plan.seeds) for label in plan.labels}
     values = {name: measured(name, runs, plan) for name in plan.experiment.wanted}
-    findings = judge(plan.experiment.rule, values, plan.labels[0])
+    findings = judge(plan.experiment.rule, values)
     return Outcome(
         plan=plan,
         rates=rates,
@@ -140,7 +151,16 @@ def _earlier(work: Work) -> list[Outlook]:
 def _outlooks(plan: Plan, found: Mapping[Place, Result], seeds: Sequence[int]) -> list[Outlook]:
     runs = {label: tuple(found[label, seed] for seed in seeds) for label in plan.labels}
     values = {name: measured(name, runs, plan) for name in plan.experiment.wanted}
-    return outlooks(plan.experiment.rule, values, plan.labels[0], len(plan.seeds))
+    return outlooks(plan.experiment.rule, values, len(plan.seeds))
+
+
+def _say_floor(plan: Plan, runs: Sequence[Result], tell: Tell) -> None:
+    """What another seed changes of the first variant, in the measure of the first comparison."""
+    label, measure = plan.labels[0], plan.experiment.rule[0].measure
+    floor = noise_floor(measured(measure, {label: tuple(runs)}, plan)[label])
+    if floor > 0 and math.isfinite(floor):
+        by = f"by up to {floor:.3g}, 19 times in 20"
+        tell(f"noise floor: {len(runs)} other seeds change the {measure} of {label} {by}")
 
 
 def _say(said: list[Outlook], tell: Tell) -> None:

@@ -87,19 +87,22 @@ class Below:
 Comparison = Lower | Alike | Above | Below
 
 
+_JUDGED = "{difference} (99 %: {low} to {high}; noise floor {floor}; p {p}, corrected for {comparisons})."
+NOT_SHOWN = "With {seeds} seeds no difference was shown: " + _JUDGED
+NOT_SETTLED = "Whether {a} and {b} lie within {within} of each other was not settled by {seeds} seeds: " + _JUDGED
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sayings:
     """For each verdict the sentence a lesson may quote.
 
     Fields in braces are filled with the first comparison that decides: {difference}, {low}, {high} (99 % interval),
-    {seeds}, {floor}; the difference is the first named variant's less the other's.
+    {seeds}, {floor}, {p}, {comparisons}; the difference is the first named variant's less the other's.
     """
 
     supported: str
     refuted: str
-    inside: str = (
-        "With {seeds} seeds no difference was shown: {difference} (99 %: {low} to {high}; noise floor {floor})."
-    )
+    inside: str = NOT_SHOWN
     untestable: str = "Runs this small, with {seeds} seeds, cannot see a difference of the size that is claimed."
 
     def of(self, verdict: str) -> str:

@@ -108,19 +108,39 @@ def _against(wanted: Against) -> Plot:
 
 
 def curves(outcome: Outcome, plot: Plot, labels: Sequence[str]) -> dict[str, tuple[list[float], np.ndarray]]:
-    """What a line is called -> its xs, and seeds × values; without those that have none."""
+    """What a line is called -> its xs, and seeds × values; without those that have none.
+
+    A run that diverged ends before the others do, and its points lie elsewhere: it is read off at the others' xs, and
+    is NaN beyond its end.
+    """
     found = {}
     for label in labels:
         for words, take in plot.takes.items():
             runs = [curve for run in outcome.runs[label] if (curve := take(label, run))]
-            length = min(map(len, runs), default=0)
-            if length:
-                xs = np.array([[x for x, _ in curve[:length]] for curve in runs]).mean(0).tolist()
-                found[", ".join(filter(None, (label, words)))] = (
-                    xs,
-                    np.array([[y for _, y in c[:length]] for c in runs]),
-                )
+            if runs:
+                together = _side_by_side(runs) if plot.own_x else _at_the_longest(runs)
+                found[", ".join(filter(None, (label, words)))] = together
     return found
+
+
+def _side_by_side(runs: Sequence[Points]) -> tuple[list[float], np.ndarray]:
+    """Point by point, as far as all go; of their xs the mean."""
+    length = min(map(len, runs))
+    xs, ys = (np.array([[point[at] for point in curve[:length]] for curve in runs]) for at in (0, 1))
+    return xs.mean(0).tolist(), ys
+
+
+def _at_the_longest(runs: Sequence[Points]) -> tuple[list[float], np.ndarray]:
+    """At the xs of the run that goes furthest."""
+    xs = [x for x, _ in max(runs, key=lambda curve: (curve[-1][0], -len(curve)))]
+    ys = [np.interp(xs, *zip(*curve, strict=True), left=math.nan, right=math.nan) for curve in runs]
+    return xs, np.array(ys)
+
+
+def over_seeds(what: Callable[[np.ndarray], Any], values: np.ndarray) -> list[float]:
+    """Of seeds × values what those come to that are numbers; NaN where none is."""
+    there = [column[~np.isnan(column)] for column in values.T]
+    return [float(what(column)) if len(column) else math.nan for column in there]
 
 
 def toys(plot: Plot, xs: Sequence[float], begins: float) -> dict[str, list[float]]:
@@ -143,12 +163,12 @@ def _chart(outcome: Outcome, labels: Sequence[str], key: str, plot: Plot) -> Mar
     for (label, (xs, values)), color in zip(found.items(), COLORS, strict=False):
         # A single point is marked, and so are the edges, as circles: the mean looks otherwise.
         mark = "diamond" if len(xs) == 1 else None
-        series.append(Series(label=label, xs=xs, ys=values.mean(0).tolist(), color=color, shape=mark))
-        for edge in (values.min(0), values.max(0)):
-            series.append(Series(label=EDGES, xs=xs, ys=edge.tolist(), color=color, faint=True))
+        series.append(Series(label=label, xs=xs, ys=over_seeds(np.mean, values), color=color, shape=mark))
+        for edge in (over_seeds(np.min, values), over_seeds(np.max, values)):
+            series.append(Series(label=EDGES, xs=xs, ys=edge, color=color, faint=True))
     if found and plot.toys:
         xs, values = next(iter(found.values()))
-        for (label, ys), mark in zip(toys(plot, xs, float(values[:, 0].mean())).items(), MARKS, strict=False):
+        for (label, ys), mark in zip(toys(plot, xs, over_seeds(np.mean, values)[0]).items(), MARKS, strict=False):
             series.append(Series(label=label, xs=xs, ys=ys, color="soft", shape=mark))
     xs = [x for line in series for x in line.xs]
     seen = [y for line in series for y in line.ys if math.isfinite(y) and (y > 0 or not plot.log)]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from oneblock.compare import fits
 from oneblock.compare.experiment import Budget, Experiment
 from oneblock.compare.matching import COUNTS, matched, size
 from oneblock.compare.reversal import Reversal, named
@@ -60,6 +61,7 @@ class Variant:
 class Plan:
     """What will be run. `nothing_learned`: a uniform guess's loss, ln V; `data_sha256` empty where nothing is read.
 
+    warnings: what will be seen less well than one might think
     trial: seconds of a step by label, where time is held equal and has been measured
     """
 
@@ -70,6 +72,7 @@ class Plan:
     data_sha256: str
     origin: str
     nothing_learned: float
+    warnings: tuple[str, ...] = ()
     trial: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -100,6 +103,7 @@ def plan(
         configs = _given(given, budget, settings) if given else _declared(experiment, budget, settings)
     configs, read = _fitted(experiment, configs)
     _check_same(configs)
+    fits.check(experiment, configs)
     sized = _matched(experiment, configs)
     return Plan(
         experiment=experiment,
@@ -112,6 +116,7 @@ def plan(
         data_sha256=read.sha256,
         origin=read.origin,
         nothing_learned=math.log(read.vocab_size),
+        warnings=fits.warnings(experiment, configs) if experiment.trains else (),
     )
 
 

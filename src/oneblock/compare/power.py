@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import bisect
 import math
+import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.experiment import Comparison
-from oneblock.compare.statistics import Differences, noise_floor
-from oneblock.compare.verdict import LEVEL, Values, differences_of, findable, worded
+from oneblock.compare.statistics import Differences, deviation, noise_floor
+from oneblock.compare.verdict import LEVEL, Values, compared, differences_of, findable, worded
 
 MOST = 1000
 """Seeds beyond which "more of them" is no advice."""
 FEW = 4
 """Seeds from fewer of which a spread is known only roughly."""
+LARGE = 0.5
+"""Nats: where no smaller difference of losses is found, hardly any choice of an architecture that trains is."""
+DULL = 10.0
+"""Standard deviations of a seed: where only more is found, the seeds are too few whatever is compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +39,10 @@ class Outlook:
 
     @property
     def too_few(self) -> bool:
-        """Whether the size that is claimed would be missed more often than once in five."""
-        return self.expects is not None and self.smallest > self.expects
+        """Whether the size that is claimed would be missed more often than once in five; of losses, half a nat."""
+        if self.expects is None:
+            return MEASURES[self.comparison.measure].loss and self.smallest > LARGE
+        return self.smallest > self.expects
 
     @property
     def words(self) -> str:
@@ -44,32 +52,61 @@ class Outlook:
             f"{worded(self.comparison)}: {self.seeds} seeds find {self.smallest:.3g} four times in five (the spread is "
             f"known from {self.known}{rough})"
         )
+        if self.expects is None:
+            wide = f": TOO FEW to see less than {self.smallest:.2g} nats; more seeds (--seeds) or a larger --budget"
+            return f"{says}{wide}" if self.too_few else says
         if not self.too_few:
-            return says if self.expects is None else f"{says}, and {self.expects:g} is claimed: enough"
+            return f"{says}, and {self.expects:g} is claimed: enough{', if that holds' if rough else ''}"
         more = f"about {self.enough} would do (--seeds {self.enough})" if self.enough else f"not even {MOST} would do"
         return f"{says}, and {self.expects:g} is claimed: TOO FEW, {more}; a larger --budget changes the spread itself"
 
 
-def outlooks(
-    rule: Sequence[Comparison], values: Values, reference: str, seeds: int, level: float = LEVEL
-) -> list[Outlook]:
-    """An outlook for each comparison, from two or more known seeds; none where a measure is not a number."""
+def beforehand(comparisons: int, seeds: int, level: float = LEVEL) -> str:
+    """What is known before anything is run: what so many seeds find, in standard deviations of one seed."""
+    found = _in_deviations(comparisons, seeds, level)
+    says = f"{seeds} seeds find differences of {found:.3g} standard deviations of one, four times in five"
+    if found <= DULL:
+        return f"power: {says}"
+    enough = next(n for n in range(seeds, MOST) if _in_deviations(comparisons, n, level) <= DULL)
+    return f"WARNING: {says}: TOO FEW to see anything but the largest; take --seeds {enough} or more"
+
+
+def _in_deviations(comparisons: int, seeds: int, level: float) -> float:
+    """As where pairing helps nothing: the differences of seeds then spread √2 times as much as seeds do."""
+    apart = Differences(count=seeds, mean=0.0, error=math.sqrt(2 / seeds))
+    return apart.detectable(level / comparisons, floor=noise_floor(_spread_by(1.0), seeds=seeds))
+
+
+def _spread_by(deviation: float) -> list[float]:
+    """Two numbers of that standard deviation."""
+    return [-deviation / math.sqrt(2), deviation / math.sqrt(2)]
+
+
+def outlooks(rule: Sequence[Comparison], values: Values, seeds: int, level: float = LEVEL) -> list[Outlook]:
+    """An outlook for each comparison, from two or more known seeds; none where a measure is not a number.
+
+    Of fewer than four seeds a spread is told by all comparisons of the same measure together: the root of the mean of
+    their variances. Two seeds alone would be at a third of the truth or at twice it as often as not.
+    """
     found = []
-    for comparison in rule:
+    kept = [each for each in rule if _known(each, values)]
+    for comparison in kept:
         differences = differences_of(comparison, values)
-        of_reference = values[comparison.measure][reference]
-        if not all(map(math.isfinite, (differences.mean, *of_reference))):
-            continue
+        alike = [other for other in kept if _spread_alike(comparison, other)]
+        if differences.count >= FEW:
+            alike = [comparison]
+        apart = math.sqrt(statistics.fmean(differences_of(other, values).error ** 2 for other in alike))
+        each = math.sqrt(statistics.fmean(deviation(seen) ** 2 for o in alike for seen in compared(o, values)))
 
         def smallest(
             count: int,
             comparison: Comparison = comparison,
-            differences: Differences = differences,
-            of_reference: Sequence[float] = of_reference,
+            known: int = differences.count,
+            apart: float = apart,
+            each: float = each,
         ) -> float:
-            error = differences.error * math.sqrt(differences.count / count)
-            floor = noise_floor(of_reference, count)
-            return findable(comparison, replace(differences, count=count, error=error), floor, level / len(rule))
+            expected = Differences(count=count, mean=0.0, error=apart * math.sqrt(known / count))
+            return findable(comparison, expected, noise_floor(_spread_by(each), seeds=count), level / len(rule))
 
         expects = comparison.expects
         found.append(
@@ -83,6 +120,15 @@ def outlooks(
             )
         )
     return found
+
+
+def _known(comparison: Comparison, values: Values) -> bool:
+    return all(math.isfinite(value) for seen in compared(comparison, values) for value in seen)
+
+
+def _spread_alike(one: Comparison, other: Comparison) -> bool:
+    """Whether both are differences of two variants, or both of one and a bound, of the same measure."""
+    return one.measure == other.measure and hasattr(one, "b") == hasattr(other, "b")
 
 
 def _enough(smallest: Callable[[int], float], expects: float) -> int | None:

@@ -17,6 +17,10 @@ from oneblock.train.report.markup import Markup, element, join
 from oneblock.train.report.pieces import section, table
 
 WIDE, HIGH = 600, 30
+INTERVALS = (
+    "An interval is that of its one comparison; p is corrected for their number. A verdict needs p of 1 % and a "
+    "difference larger than the noise floor, the shaded part."
+)
 SHADES = {SUPPORTED: "c3", REFUTED: "bad"}
 STYLE = """
 .lead { font-size: 1.15rem } .finding { padding-bottom: 14px } .finding svg { display: block; max-height: 44px }
@@ -42,7 +46,7 @@ def page(outcome: Outcome, command: str) -> str:
             element("p", f"Source: {experiment.source}", class_="soft"),
         ),
         _tiles(outcome),
-        section("What was compared", *map(_finding, outcome.findings)),
+        section("What was compared", element("p", INTERVALS, class_="soft"), *map(_finding, outcome.findings)),
         section(
             "Results",
             element("p", f"Held equal: {held(outcome)}. Mean ± standard deviation over seeds."),
@@ -68,7 +72,7 @@ def _tiles(outcome: Outcome) -> Markup:
         [
             ("verdict", outcome.verdict, f"comparisons supported: {shown} of {len(outcome.findings)}"),
             ("difference", difference, f"{unit}, {rule.a} less {second}; 99\u00a0%: {interval}".lstrip(", ")),
-            ("noise floor", floor, "what another seed alone may change"),
+            ("noise floor", floor, "what other seeds alone change of what is compared, 19 times in 20"),
             ("seeds", str(len(outcome.plan.seeds)), "the same data order for every variant"),
         ]
     )

@@ -12,11 +12,12 @@ import numpy as np
 from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.engine import Outcome
 from oneblock.compare.experiment import Above, Alike, Below, Comparison, Lower
-from oneblock.compare.lines import Plot, curves, toys
+from oneblock.compare.lines import Plot, curves, over_seeds, toys
 from oneblock.compare.power import FEW, MOST
 from oneblock.compare.statistics import deviation
 from oneblock.compare.verdict import Finding
 from oneblock.compare.words import number
+from oneblock.config.serial import diff
 from oneblock.train.report.pieces import even
 
 MOST_COLUMNS = 6
@@ -48,24 +49,32 @@ def what(measure: str) -> str:
 
 
 def about(values: Sequence[float]) -> str:
-    """mean ± standard deviation, the deviation with two digits and the mean with as many decimals."""
-    if not all(map(math.isfinite, values)):
+    """mean ± standard deviation, the deviation with two digits and the mean with as many decimals.
+
+    Where a run that diverged has no number, of the others, and how many they are.
+    """
+    there = [value for value in values if math.isfinite(value)]
+    if len(there) < 2:
         return "–"
-    mean, apart = statistics.fmean(values), deviation(values)
+    only = f" ({len(there)} of {len(values)})" if len(there) < len(values) else ""
+    mean, apart = statistics.fmean(there), deviation(there)
     if not apart:
-        return number(mean)
+        return number(mean) + only
     decimals = 1 - math.floor(math.log10(apart))
     if not 0 <= decimals <= 6 or abs(mean) >= 1e6:
-        return f"{number(mean)} ± {apart:.2g}".replace("-", "−")
-    return f"{mean:.{decimals}f} ± {apart:.{decimals}f}".replace("-", "−")
+        return f"{number(mean)} ± {apart:.2g}{only}".replace("-", "−")
+    return f"{mean:.{decimals}f} ± {apart:.{decimals}f}{only}".replace("-", "−")
 
 
 def variants(outcome: Outcome) -> Table:
-    """What each variant is: its settings, sizes and learning rate."""
+    """What each variant is: its settings, the lines of the configuration they change, sizes and learning rate."""
+    reference = outcome.plan.variants[0].config
+    alike = all(type(variant.config.model) is type(reference.model) for variant in outcome.plan.variants)
     lines = [
         [
             variant.label,
             " ".join(variant.settings) or "the base as it is",
+            *([str(len(diff(reference, variant.config)) or "–")] if alike else []),
             *([variant.solved or "–"] if any(other.solved for other in outcome.plan.variants) else []),
             f"{variant.parameters:,}",
             f"{variant.flops:,}",
@@ -75,15 +84,15 @@ def variants(outcome: Outcome) -> Table:
         for variant in outcome.plan.variants
     ]
     solved = ["solved for"] if any(variant.solved for variant in outcome.plan.variants) else []
-    return Table(
-        ["variant", "differs by", *solved, "parameters", "FLOPs a token", "learning rate", "diverged"],
-        lines,
-    )
+    between = ["lines changed"] * alike + solved
+    names = ["variant", "differs by", *between, "parameters", "FLOPs a token", "learning rate", "diverged"]
+    return Table(names, lines)
 
 
 def findings(outcome: Outcome) -> Table:
     """Every comparison with its difference, interval, p, and what would have been found."""
-    names = ["comparison", "verdict", "difference", "99 % interval", "corrected p", "noise floor", "would be found"]
+    interval = "99 % interval, uncorrected"
+    names = ["comparison", "verdict", "difference", interval, "corrected p", "noise floor", "would be found"]
     return Table(names, [[claimed(f.comparison), f.verdict, *judged(f)] for f in outcome.findings])
 
 
@@ -150,7 +159,7 @@ def points(outcome: Outcome, plot: Plot) -> Table | None:
     names = list(found)
     if plot.toys:
         xs, values = next(iter(found.values()))
-        for label, ys in toys(plot, xs, float(values[:, 0].mean())).items():
+        for label, ys in toys(plot, xs, over_seeds(np.mean, values)[0]).items():
             names.append(label)
             for at in even(range(len(xs)), MOST_POINTS):
                 lines[xs[at]][label] = f"{ys[at]:.3g}".replace("-", "−")
@@ -168,6 +177,7 @@ def _each_at_its_own(plot: Plot, found: Mapping[str, tuple[list[float], np.ndarr
 
 
 def _between(values: Sequence[float]) -> str:
+    values = [value for value in values if not math.isnan(value)] or [math.nan]
     mean, low, high = (
         f"{value:.3g}".replace("-", "−") for value in (statistics.fmean(values), min(values), max(values))
     )

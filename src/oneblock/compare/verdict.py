@@ -42,17 +42,17 @@ def worded(rule: Comparison) -> str:
     return f"{rule.measure}: {rule.a} {'above' if isinstance(rule, Above) else 'below'} {rule.bound:g}"
 
 
-def judge(rule: Sequence[Comparison], values: Values, reference: str, level: float = LEVEL) -> list[Finding]:
+def judge(rule: Sequence[Comparison], values: Values, level: float = LEVEL) -> list[Finding]:
     """Every comparison's finding. Over all of them together, a wrong decision at most in a share `level` of cases.
 
     For each: p = 2 · the smaller of the one-sided p for and against it; Holm over all; then a decision needs
-    p ≤ level, and a difference larger than the noise floor of the reference's seeds. ValueError for one seed.
+    p ≤ level, and a difference larger than the noise floor of what is compared. ValueError for one seed.
     """
     tested = [_tested(comparison, values) for comparison in rule]
     corrected = holm([min(1.0, 2 * min(found[1:])) for found in tested])
     findings = []
     for comparison, (differences, for_it, against), p in zip(rule, tested, corrected, strict=True):
-        floor = noise_floor(values[comparison.measure][reference])
+        floor = noise_floor(*compared(comparison, values))
         detectable = findable(comparison, differences, floor, level / len(rule))
         shown = REFUTED if against < for_it else SUPPORTED
         outside = abs(differences.mean) > floor or (isinstance(comparison, Alike) and shown == SUPPORTED)
@@ -94,6 +94,12 @@ def findable(comparison: Comparison, differences: Differences, floor: float, lev
     if isinstance(comparison, Alike):
         return differences.detectable(level, power=0.9)
     return differences.detectable(level, floor=floor)
+
+
+def compared(comparison: Comparison, values: Values) -> list[Sequence[float]]:
+    """What was measured of the variant that a comparison is about, or of both."""
+    names = (comparison.a, comparison.b) if isinstance(comparison, Lower | Alike) else (comparison.a,)
+    return [values[comparison.measure][name] for name in names]
 
 
 def differences_of(comparison: Comparison, values: Values) -> Differences:

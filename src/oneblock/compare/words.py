@@ -9,8 +9,10 @@ from typing import Any
 
 from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.engine import Outcome
+from oneblock.compare.experiment import NOT_SETTLED, NOT_SHOWN, Alike
 from oneblock.compare.statistics import deviation
 from oneblock.compare.verdict import Finding, deciding, worded
+from oneblock.machine import device as machine
 
 SOLVED = {
     "hidden": "the feed-forwards' inner width",
@@ -23,7 +25,9 @@ def sentence(outcome: Outcome) -> str:
     """What a lesson may quote for this verdict."""
     finding = deciding(outcome.findings)
     low, high = finding.interval
-    return outcome.plan.experiment.says.of(outcome.verdict).format(
+    says, alike = outcome.plan.experiment.says.of(outcome.verdict), isinstance(finding.comparison, Alike)
+    many = len(outcome.findings)
+    return (NOT_SETTLED if alike and says == NOT_SHOWN else says).format(
         difference=number(finding.difference, signed=True),
         low=number(low, signed=True),
         high=number(high, signed=True),
@@ -32,6 +36,9 @@ def sentence(outcome: Outcome) -> str:
         detectable=number(finding.detectable),
         a=finding.comparison.a,
         b=getattr(finding.comparison, "b", ""),
+        within=number(getattr(finding.comparison, "within", math.nan)),
+        p=probability(finding.p),
+        comparisons=f"{many} comparison{'s' * (many > 1)}",
     )
 
 
@@ -43,12 +50,18 @@ def number(value: float, *, signed: bool = False) -> str:
     return small.replace("-", "−")
 
 
+def probability(p: float) -> str:
+    """What stands behind "p"."""
+    return "< 0.0001" if p < 1e-4 else f"= {p:.4f}"
+
+
 def spread(values: Sequence[float]) -> str:
-    """mean ± standard deviation over seeds."""
-    if not all(map(math.isfinite, values)):
+    """mean ± standard deviation over seeds; where a run that diverged has no number, over the others."""
+    there = [value for value in values if math.isfinite(value)]
+    if len(there) < 2:
         return "–"
-    mean = statistics.fmean(values)
-    return f"{number(mean)} ± {number(deviation(values))}"
+    only = f" ({len(there)} of {len(values)})" if len(there) < len(values) else ""
+    return f"{number(statistics.fmean(there))} ± {number(deviation(there))}{only}"
 
 
 def rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
@@ -75,10 +88,9 @@ def rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
 def describe(finding: Finding) -> str:
     """One comparison with its difference, interval and p."""
     low, high = (number(end, signed=True) for end in finding.interval)
-    p = "< 0.0001" if finding.p < 1e-4 else f"= {finding.p:.4f}"
     return (
         f"{finding.words}: {finding.verdict} (difference {number(finding.difference, signed=True)}, "
-        f"99 % from {low} to {high}, corrected p {p}, noise floor {number(finding.floor)}, "
+        f"99 % from {low} to {high}, corrected p {probability(finding.p)}, noise floor {number(finding.floor)}, "
         f"these seeds find {number(finding.detectable)} four times in five)"
     )
 
@@ -142,7 +154,12 @@ def held(outcome: Outcome) -> str:
 def origin(outcome: Outcome) -> list[str]:
     """Where the data is from, and with which seeds it was run."""
     plan = outcome.plan
+    here = machine.describe()
     lines = [f"Data: {plan.origin}.", f"Seeds: {', '.join(map(str, plan.seeds))}."]
+    lines.append(
+        f"Judged on {here['processor']}, {here['cores']} cores, {here['accelerator'] or 'no GPU'}, torch "
+        f"{here['torch']}; what was timed was timed where its run was made."
+    )
     if plan.data_sha256:
         lines.append(f"SHA-256 of the data: {plan.data_sha256}")
     return lines
@@ -162,6 +179,7 @@ def as_json(outcome: Outcome, report: str, command: str) -> dict[str, Any]:
         "equal": plan.experiment.equal,
         "seeds": list(plan.seeds),
         "data_sha256": plan.data_sha256,
+        "machine": machine.describe(),
         "variants": [
             {
                 "name": variant.label,

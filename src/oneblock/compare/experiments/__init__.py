@@ -7,6 +7,7 @@ import difflib
 from oneblock.compare.experiment import Experiment
 from oneblock.compare.experiments import (
     ablation,
+    activations,
     balance,
     cache,
     capacity,
@@ -38,6 +39,7 @@ from oneblock.compare.experiments import (
     stacks,
     to_llama,
     toys,
+    trained_length,
     warm_up,
 )
 from oneblock.config.errors import OneblockError
@@ -56,8 +58,10 @@ _FILES = (
     norms,
     norm_kernels,
     feed_forwards,
+    activations,
     inner_width,
     positions,
+    trained_length,
     early_tokens,
     scale,
     mask,

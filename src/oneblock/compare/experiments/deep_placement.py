@@ -9,7 +9,7 @@ EXPERIMENT = Experiment(
     name="deep-placement",
     row="E7",
     claim="In a deep stack without warm-up post-norm falls behind pre- and peri-norm, and warm-up helps it; under "
-    "peri-norm the stream's largest number stays below that of pre-norm.",
+    "peri-norm the stream's largest number stays below that of pre-norm, and it grows less over depth.",
     source="Xiong et al. 2020, section 3 and figure 2 (warm-up); Kim et al. 2025 (Peri-LN): hidden states of pre-norm "
     "pass float16's largest number within 0.5 billion tokens",
     variants={
@@ -26,11 +26,12 @@ EXPERIMENT = Experiment(
         Lower(a="peri", b="post"),
         Lower(a="post, warm-up", b="post"),
         Lower(a="peri", b="pre", measure="peak"),
+        Lower(a="peri", b="pre", measure="growth"),
     ),
     says=Sayings(
         supported="Without warm-up the deep post-norm stack ended at a higher loss than pre- and peri-norm, and "
         "warm-up lowered it, each at its own best learning rate; the stream of peri-norm stayed smaller than that of "
-        "pre-norm.",
+        "pre-norm, and grew less.",
         refuted="At this depth and size the claim did not hold: {a} minus {b} is {difference} (99 %: {low} to {high}).",
     ),
     figures=(
@@ -39,5 +40,5 @@ EXPERIMENT = Experiment(
         Figure(title="Rounded off in bfloat16", curves=("rounding by layer",)),
         Figure(title="While it trains", curves=("gradient norm by step",)),
     ),
-    budgets=deep(quick=(12, 120), standard=(24, 250), full=36),
+    budgets=deep(quick=(12, 120), standard=(36, 150), full=36),
 )

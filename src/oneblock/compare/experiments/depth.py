@@ -25,10 +25,12 @@ EXPERIMENT = Experiment(
     rule=(
         Lower(a="shallow, no residuals", b="deep, no residuals", measure="train_loss"),
         Lower(a="deep", b="deep, no residuals", measure="train_loss"),
+        Lower(a="deep", b="shallow", measure="train_loss"),
     ),
     says=Sayings(
         supported="Without residuals the deep stack ends at a higher training loss than the shallow one ({a} minus "
-        "{b}: {difference} nats, 99 %: {low} to {high}); with them the same deep stack trains.",
+        "{b}: {difference} nats, 99 %: {low} to {high}); with them the deep one ends lower than "
+        "the shallow one.",
         refuted="At this depth residuals made no such difference: {a} minus {b} is {difference} nats.",
     ),
     figures=(Figure(title="Gradient on the stream", curves=("gradient by layer",)),),

@@ -1,4 +1,4 @@
-"""E9: dense and gated feed-forwards at truly equal parameters."""
+"""E9: dense and gated feed-forwards at truly equal parameters: the table of all gates."""
 
 from oneblock.compare.experiment import BUDGETS, Experiment, Lower, Sayings
 from oneblock.compare.experiments.budgets import with_steps
@@ -14,6 +14,9 @@ EXPERIMENT = Experiment(
         "relu2": ("block.feed_forward=relu2",),
         "geglu": ("block.feed_forward=geglu",),
         "swiglu": ("block.feed_forward=swiglu",),
+        "reglu": ("block.feed_forward=reglu",),
+        "glu": ("block.feed_forward=glu",),
+        "bilinear": ("block.feed_forward=bilinear",),
     },
     equal="parameters",
     tolerance=0.005,

@@ -10,8 +10,8 @@ EXPERIMENT = Experiment(
     name="gradient-flow",
     row="E2",
     claim="At the start a residual stream carries the gradient to every layer: under pre- and peri-norm its norm "
-    "differs by less than 30 times over 24 layers. Without residuals and norms it dies, and under post-norm the last "
-    "block's weights get more than under pre- or peri-norm.",
+    "differs by less than 30 times over 24 layers and over 48. Without residuals and norms it dies, and under "
+    "post-norm the last block's weights get more than under pre- or peri-norm.",
     source="He et al. 2016, section 3.1 (identity mappings); Xiong et al. 2020, theorem 1: with depth L "
     "the last layer's gradient falls by 1/√L under pre-norm, and not under post-norm",
     # Each matrix keeps the variance of what it is given, the embedding too: no stack shall die of its start alone.
@@ -32,9 +32,9 @@ EXPERIMENT = Experiment(
         Lower(a="peri", b="post", measure="last_gradient"),
     ),
     says=Sayings(
-        supported="Untrained, over 24 layers with residuals and the norms off the stream, the gradient's norm differs "
-        "by less than 30 times; without residuals and norms by many powers of ten. Under post-norm the last block's "
-        "weights get a larger gradient than under pre- and peri-norm.",
+        supported="Untrained, with residuals and the norms off the stream, the gradient's norm differs by less than "
+        "30 times over all layers of a deep stack; without residuals and norms by many powers of ten. Under post-norm "
+        "the last block's weights get a larger gradient than under pre- and peri-norm.",
         refuted="Untrained, the gradient did not flow as claimed: {a}, {difference} (99 %: {low} to {high}).",
     ),
     figures=(
@@ -44,8 +44,10 @@ EXPERIMENT = Experiment(
     ),
     budgets={
         "quick": Budget(settings=SIZES, seeds=8),
-        "standard": Budget(settings=(*SIZES, "context=64", "width=128"), seeds=16),
-        "full": Budget(settings=(*SIZES, "context=256", "width=512", "block.attention.num_heads=8"), seeds=16),
+        "standard": Budget(settings=(*SIZES, "num_layers=48"), seeds=16),
+        "full": Budget(
+            settings=(*SIZES, "num_layers=48", "context=256", "width=512", "block.attention.num_heads=8"), seeds=16
+        ),
     },
     trains=False,
     decides=True,

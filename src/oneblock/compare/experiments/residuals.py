@@ -1,7 +1,7 @@
 """E1: a deep stack with and without its residual stream."""
 
 from oneblock.compare.experiment import BUDGETS, Experiment, Figure, Lower, Sayings
-from oneblock.compare.experiments.budgets import deeper, with_steps
+from oneblock.compare.experiments.budgets import deep, deeper, with_steps
 
 EXPERIMENT = Experiment(
     name="residuals",
@@ -27,6 +27,7 @@ EXPERIMENT = Experiment(
         Figure(title="What a linear probe can read", curves=("probe by layer",)),
         Figure(title="Gradient on the stream", curves=("gradient by layer",)),
     ),
-    budgets=deeper(with_steps(BUDGETS, quick=250, standard=300), quick=8, standard=12, full=48),
+    budgets=deeper(with_steps(BUDGETS, quick=250), quick=8, standard=48, full=48)
+    | {"standard": deep(quick=(8, 250), standard=(48, 150), full=48)["standard"]},
     decides=True,
 )

@@ -39,6 +39,6 @@ EXPERIMENT = Experiment(
         Figure(title="The gradient before training", curves=("gradient at the start by layer",)),
         Figure(title="The gradient after training", curves=("gradient by layer",)),
     ),
-    budgets=deep(quick=(12, 150), standard=(24, 250), full=48),
+    budgets=deep(quick=(12, 150), standard=(48, 150), full=48),
     decides=True,
 )

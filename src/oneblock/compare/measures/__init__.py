@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from oneblock.compare.measures import (
     attention,
+    cached_training,
     drift,
     experts,
     far,
@@ -32,6 +33,7 @@ PROBES: dict[str, Callable[[Subject], Found]] = {
     "attention": attention.measure,
     "leak": leak.measure,
     "latency": latency.measure,
+    "cached_training": cached_training.measure,
     "experts": experts.measure,
     "spikes": spikes.measure,
     "start": start.measure,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from oneblock.compare.measures.subject import Found, Subject, log10_or_none, log_ratio
+from oneblock.machine.device import synchronize
 
 REPEATS, PASSES, POINTS, CHECKED = 5, 3, 6, 64
 """How often a pass over all, and one token by token, is timed (the fastest counts); lengths; tokens compared."""
@@ -68,6 +69,6 @@ def _each(model: Any, tokens: Tensor) -> list[float]:
 
 def _seconds(model: Any, tokens: Tensor, **given: Any) -> float:
     began = time.perf_counter()
-    if model(tokens, **given).is_cuda:
-        torch.cuda.synchronize()
+    model(tokens, **given)
+    synchronize(tokens.device)
     return time.perf_counter() - began
