@@ -111,7 +111,7 @@ def _tuned(work: Work) -> dict[str, dict[float, float]]:
     tuned: dict[str, dict[float, float]] = {label: {} for label in plan.labels}
     if len(plan.rates) < 2:
         return tuned
-    rates, beyond = {label: list(plan.rates) for label in plan.labels}, _beyond(plan)
+    rates, beyond = {label: list(plan.rates) for label in plan.labels}, beyond_grid(plan)
     for what in ("learning rates", "learning rates beyond the grid"):
         cells = {(v.label, rate): work.cell(v, rate, TUNING_SEED) for v in plan.variants for rate in rates[v.label]}
         if not cells:
@@ -124,7 +124,7 @@ def _tuned(work: Work) -> dict[str, dict[float, float]]:
     return tuned
 
 
-def _beyond(plan: Plan) -> dict[float, float]:
+def beyond_grid(plan: Plan) -> dict[float, float]:
     """Edge of the grid -> the rate one step beyond it; nothing where there is no grid."""
     grid = sorted(plan.rates)
     return {grid[0]: grid[0] ** 2 / grid[1], grid[-1]: grid[-1] ** 2 / grid[-2]} if len(grid) > 1 else {}
@@ -136,7 +136,7 @@ def _earlier(work: Work) -> list[Outlook]:
     seeds = sorted({*plan.seeds, *range(plan.seeds[0], plan.seeds[0] + LOOKED_FOR)})
     known: dict[str, Mapping[int, Result]] = {}
     for variant in plan.variants:
-        for rate in (*plan.rates, *_beyond(plan).values()):
+        for rate in (*plan.rates, *beyond_grid(plan).values()):
             keys = {seed: work.cell(variant, rate, seed).key for seed in seeds}
             done = work.store.results(list(keys.values()))
             found: Mapping[int, Result] = {seed: done[key] for seed, key in keys.items() if key in done}

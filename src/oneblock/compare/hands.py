@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 from oneblock.compare.cell import Cell
@@ -21,8 +22,31 @@ class Hands(Protocol):
     def __call__(self, cells: Mapping[str, Cell], store: Store, done: Done, wait: Wait) -> None: ...
 
 
-def here(cells: Mapping[str, Cell], store: Store, done: Done, wait: Wait) -> None:
-    """One after another in this process; those that other processes have taken are waited for."""
+Ran = tuple[str, dict[str, Any], float | None]
+"""A cell's key, its result, and the seconds it took, where they are known."""
+
+
+def one_by_one(cells: Mapping[str, Cell]) -> Iterator[Ran]:
+    """Each cell run by itself."""
+    for key, cell in cells.items():
+        began = time.perf_counter()
+        result = cell.run()
+        yield key, result, time.perf_counter() - began
+
+
+def here(
+    cells: Mapping[str, Cell],
+    store: Store,
+    done: Done,
+    wait: Wait,
+    *,
+    mates: Callable[[str, Sequence[str]], Sequence[str]] = lambda key, missing: (),
+    run: Callable[[Mapping[str, Cell]], Iterator[Ran]] = one_by_one,
+) -> None:
+    """One after another in this process; those that other processes have taken are waited for.
+
+    mates: which of the missing ones are to be taken with one that is; run: how those that were taken are run
+    """
     waiting = False
     while missing := [key for key in cells if key not in store.results([key])]:
         key = store.take(missing)
@@ -32,8 +56,13 @@ def here(cells: Mapping[str, Cell], store: Store, done: Done, wait: Wait) -> Non
             waiting = True
             time.sleep(min(1.0, store.lease / 4))
             continue
-        with store.working(key):
-            began = time.perf_counter()
-            result = cells[key].run()
-            store.finish(key, result)
-        done(key, result, time.perf_counter() - began)
+        with ExitStack() as kept:
+            kept.enter_context(store.working(key))
+            taken = [key]
+            for mate in mates(key, missing):
+                if store.take([mate]):
+                    kept.enter_context(store.working(mate))
+                    taken.append(mate)
+            for ended, result, seconds in run({key: cells[key] for key in taken}):
+                store.finish(ended, result)
+                done(ended, result, seconds)

@@ -133,7 +133,10 @@ def _side_by_side(runs: Sequence[Points]) -> tuple[list[float], np.ndarray]:
 def _at_the_longest(runs: Sequence[Points]) -> tuple[list[float], np.ndarray]:
     """At the xs of the run that goes furthest."""
     xs = [x for x, _ in max(runs, key=lambda curve: (curve[-1][0], -len(curve)))]
-    ys = [np.interp(xs, *zip(*curve, strict=True), left=math.nan, right=math.nan) for curve in runs]
+    ys = []
+    for curve in runs:
+        at, seen = np.array(curve).T
+        ys.append(np.interp(xs, at, seen, left=math.nan, right=math.nan))
     return xs, np.array(ys)
 
 

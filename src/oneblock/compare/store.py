@@ -90,6 +90,12 @@ class Store:
                 found[key] = load_exact(row[0])
         return found
 
+    def about(self, key: str) -> dict[str, Any]:
+        """What a person wants to know of a cell, as it was when the cell was made known."""
+        (about,) = self._db.execute("select about from cells where key = ?", (key,)).fetchone()
+        found: dict[str, Any] = load_exact(about)
+        return found
+
     def take(self, keys: Sequence[str]) -> str | None:
         """The first of these cells that nobody works on, now ours; None where all are done or in other hands."""
         now = self.clock()
