@@ -12,13 +12,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from oneblock.compare import cell as cell_of
 from oneblock.compare import hands
 from oneblock.compare.cell import Cell
-from oneblock.compare.engine import TUNING_SEED, compare
-from oneblock.compare.experiment import BUDGETS, INSIDE, Lower
+from oneblock.compare.engine import TUNING_SEED, compare, timed_on
+from oneblock.compare.experiment import BUDGETS, INSIDE, Above, Lower
 from oneblock.compare.experiments import EXPERIMENTS
 from oneblock.compare.plan import plan, with_rate
 from oneblock.compare.store import Store
+from oneblock.compare.words import as_json, origin
 from oneblock.config.override import override
 from oneblock.config.serial import to_dict
 from oneblock.data.batches import sample_batch
@@ -207,6 +209,7 @@ from oneblock.compare.own import vary
 from oneblock.compare.experiment import Budget
 from oneblock.compare.plan import plan
 from oneblock.compare.store import Store
+from oneblock.compare.words import as_json, origin
 budget = Budget(settings=tuple(sys.argv[2:]), seeds=3, rates=(1.0,))
 made = plan(vary("block.placement=pre,post,peri", "nano"), budget)
 outcome = compare(made, Store(Path(sys.argv[1])), tell=lambda words: print(words, flush=True))
@@ -323,3 +326,23 @@ def test_what_the_seeds_can_tell_is_said_after_two_of_them(experiment, tiny, sto
     assert again[0].startswith("power: 6 seeds find differences of")
     assert again[1].startswith("power: ") and "known from 5" in again[1] and "0.2 is claimed: enough" in again[1]
     assert more.outlooks[0].known == 5 and not more.outlooks[0].too_few
+
+
+def test_seconds_say_where_they_were_taken(experiment, tiny, store, monkeypatch):
+    """Timed on one machine, then half of it on another: a warning, and both stand in the report."""
+    rule = (Above(a="a", bound=-100.0, measure="cached_training_gain"),)
+    made = plan(
+        experiment({"a": (), "b": ("block.placement=post",)}, rule=rule, trains=False), replace(tiny, rates=(1.0,))
+    )
+    told = []
+    here = compare(made, store, tell=told.append)
+    assert not any("several machines" in words for words in told)
+    (name,) = timed_on(here.runs)
+    assert name == cell_of.where() and name in " ".join(origin(here))
+    monkeypatch.setattr(cell_of, "where", lambda: "another, 64 of 64 cores")
+    more = compare(replace(made, seeds=(0, 1, 2)), store, tell=told.append)
+    assert timed_on(more.runs) == sorted([name, "another, 64 of 64 cores"])
+    assert any(words.startswith("WARNING: seconds of several machines are compared: ") for words in told)
+    assert as_json(more, "", "")["machine"]["timed_on"] == timed_on(more.runs)
+    untimed = compare(plan(experiment({"a": (), "b": ("block.placement=post",)}), tiny), store)
+    assert timed_on(untimed.runs) == []

@@ -92,6 +92,8 @@ def compare(
 
     found = work.run(cells, "seeds", after)
     runs = {label: tuple(found[label, seed] for seed in plan.seeds) for label in plan.labels}
+    if len(machines := timed_on(runs)) > 1:
+        tell(f"WARNING: seconds of several machines are compared: {'; '.join(machines)}; give --out a new folder")
     values = {name: measured(name, runs, plan) for name in plan.experiment.wanted}
     findings = judge(plan.experiment.rule, values)
     return Outcome(
@@ -103,6 +105,11 @@ def compare(
         findings=tuple(findings),
         outlooks=tuple(said),
     )
+
+
+def timed_on(runs: Mapping[str, Sequence[Result]]) -> list[str]:
+    """The machines on which what is compared was timed, where it was."""
+    return sorted({run["machine"] for of in runs.values() for run in of if "machine" in run})
 
 
 def _tuned(work: Work) -> dict[str, dict[float, float]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from oneblock.compare.catalogue import MEASURES
-from oneblock.compare.engine import Outcome
+from oneblock.compare.engine import Outcome, timed_on
 from oneblock.compare.experiment import NOT_SETTLED, NOT_SHOWN, Alike
 from oneblock.compare.statistics import deviation
 from oneblock.compare.verdict import Finding, deciding, worded
@@ -158,7 +158,9 @@ def origin(outcome: Outcome) -> list[str]:
     lines = [f"Data: {plan.origin}.", f"Seeds: {', '.join(map(str, plan.seeds))}."]
     lines.append(
         f"Judged on {here['processor']}, {here['cores']} cores, {here['accelerator'] or 'no GPU'}, torch "
-        f"{here['torch']}; what was timed was timed where its run was made."
+        f"{here['torch']}; what was timed was timed where its run was made"
+        + "".join(f": {name}" for name in timed_on(outcome.runs))
+        + "."
     )
     if plan.data_sha256:
         lines.append(f"SHA-256 of the data: {plan.data_sha256}")
@@ -179,7 +181,7 @@ def as_json(outcome: Outcome, report: str, command: str) -> dict[str, Any]:
         "equal": plan.experiment.equal,
         "seeds": list(plan.seeds),
         "data_sha256": plan.data_sha256,
-        "machine": machine.describe(),
+        "machine": machine.describe() | {"timed_on": timed_on(outcome.runs)},
         "variants": [
             {
                 "name": variant.label,

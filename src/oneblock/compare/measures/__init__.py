@@ -47,3 +47,5 @@ PROBES: dict[str, Callable[[Subject], Found]] = {
 """Name (`by` of the catalogue's measures and curves) -> what measures it."""
 AT_START = frozenset({"start"})
 """Probes that are given the model before its training; the others are given it after."""
+TIMED = frozenset({"latency", "cached_training", "norms", "projections"})
+"""Probes whose seconds are those of a machine: a result says which it was."""
