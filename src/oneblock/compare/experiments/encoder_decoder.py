@@ -71,7 +71,7 @@ EXPERIMENT = Experiment(
     ),
     budgets={
         "quick": Budget(settings=("width=32", "recipe.data=reversal-12", "recipe.steps=250", "recipe.batch_size=32")),
-        # After 600 steps one seed in five has not begun to read, and which of them it is hides all else.
+        # Which seeds have begun to read by the end decides more than the architecture: after 600 steps still more so.
         "standard": Budget(
             settings=("width=64", "recipe.data=reversal-24", "recipe.steps=1200", "recipe.batch_size=32")
         ),
