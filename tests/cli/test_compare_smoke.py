@@ -22,9 +22,9 @@ def goes_through(oneblock, folder, name):
     assert done.result["verdict"] in VERDICTS and done.result["experiment"] == name
     assert done.result["seeds"] == [0, 1] and [v["name"] for v in done.result["variants"]] == list(found.variants)
     here = folder / "here"
-    page = (here / name / "report.html").read_text()
-    words = (here / name / "report.md").read_text()
-    kept = json.loads((here / name / "results.json").read_text())
+    page = (here / f"{name}-smoke" / "report.html").read_text()
+    words = (here / f"{name}-smoke" / "report.md").read_text()
+    kept = json.loads((here / f"{name}-smoke" / "results.json").read_text())
     assert page.startswith("<!doctype html>") and "</html>" in page and "What was compared" in page
     assert words.startswith(f"# {found.row} {name}\n") and "## How it was run" in words
     assert all(f"### {figure.title}" in words for figure in found.figures if figure.curves)
