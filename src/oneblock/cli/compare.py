@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.list:
         listed = [{"name": e.name, "row": e.row, "claim": e.claim} for e in EXPERIMENTS.values()]
         for entry in [] if args.json else listed:
-            print(f"{entry['row']:4} {entry['name']:14} {entry['claim']}")
+            print(f"{entry['row']:4} {entry['name']:15} {entry['claim']}")
         return {"experiments": listed}
     plan = make_plan(args)
     from oneblock.compare.engine import compare
