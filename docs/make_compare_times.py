@@ -64,4 +64,4 @@ if __name__ == "__main__":
     found = ["\n".join(table(budget, Path(folder))) for budget, _, folder in parts]
     words = " ".join(sys.argv[1:])
     PAGE.write_text(INTRODUCTION.format(words=words) + "\n" + "\n\n".join(found) + "\n", encoding="utf-8")
-    print(PAGE)
+    print(PAGE.relative_to(PAGE.parents[2]))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from oneblock.compare.experiment import Budget, Experiment, Lower, Sayings
+from oneblock.compare.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +16,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """An empty store in a folder of its own."""
+    made = Store(tmp_path / "out")
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oneblock.compare import cell as cell_of
-from oneblock.compare import hands
+from oneblock.compare import hands, sitting
 from oneblock.compare.cell import Cell
 from oneblock.compare.engine import TUNING_SEED, compare, timed_on
 from oneblock.compare.experiment import BUDGETS, INSIDE, Above, Lower
@@ -26,13 +25,6 @@ from oneblock.config.serial import to_dict
 from oneblock.data.batches import sample_batch
 
 CLOCKS = ("step_seconds",)
-
-
-@pytest.fixture
-def store(tmp_path):
-    made = Store(tmp_path / "out")
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -338,8 +330,8 @@ def test_seconds_say_where_they_were_taken(experiment, tiny, store, monkeypatch)
     here = compare(made, store, tell=told.append)
     assert not any("several machines" in words for words in told)
     (name,) = timed_on(here.runs)
-    assert name == cell_of.where() and name in " ".join(origin(here))
-    monkeypatch.setattr(cell_of, "where", lambda: "another, 64 of 64 cores")
+    assert name == sitting.where() and name in " ".join(origin(here))
+    monkeypatch.setattr(sitting, "where", lambda: "another, 64 of 64 cores")
     more = compare(replace(made, seeds=(0, 1, 2)), store, tell=told.append)
     assert timed_on(more.runs) == sorted([name, "another, 64 of 64 cores"])
     assert any(words.startswith("WARNING: seconds of several machines are compared: ") for words in told)

@@ -4,7 +4,9 @@ import pytest
 
 from oneblock.compare.experiment import Above, Figure, Lower
 from oneblock.compare.experiments import EXPERIMENTS
-from oneblock.compare.fits import lacks
+from oneblock.compare.faults import ATTENDS
+from oneblock.compare.fits import MASKS, STEPS_BEFORE, lacks
+from oneblock.compare.measures import spikes
 from oneblock.compare.plan import plan
 from oneblock.config.errors import OneblockError
 from oneblock.config.override import override
@@ -73,3 +75,7 @@ def test_a_bound_is_asked_of_its_one_variant(experiment, tiny):
     with pytest.raises(OneblockError, match="of the variant dense"):
         rule = (Above(a="dense", bound=1.0, measure="imbalance"),)
         plan(experiment({"dense": (), "switch": ("block.feed_forward=switch",)}, rule=rule), tiny)
+
+
+def test_what_is_known_of_probes_and_faults_without_torch_is_true():
+    assert spikes.BEFORE == STEPS_BEFORE and set(ATTENDS) == set(MASKS)

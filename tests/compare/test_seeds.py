@@ -37,13 +37,6 @@ def made(experiment, tiny):
 
 
 @pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "out")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def known(made, store):
     """The cells of the first variant, in the store."""
     found = made()

@@ -11,6 +11,7 @@ from scipy import stats
 
 from oneblock.compare.statistics import (
     deviation,
+    floor_of,
     holm,
     incomplete_beta,
     noise_floor,
@@ -152,6 +153,6 @@ def test_the_floor_of_two_is_that_of_their_mean_variance():
     spread = math.sqrt((np.var(calm, ddof=1) + np.var(wild, ddof=1)) / 2)
     assert noise_floor(calm, wild) == pytest.approx(stats.t.ppf(0.975, 4) * spread * math.sqrt(2 / 5))
     assert noise_floor(wild, calm) == noise_floor(calm, wild) > 5 * noise_floor(calm)
-    assert noise_floor(calm, seeds=20) == pytest.approx(
+    assert floor_of(np.std(calm, ddof=1), 20) == pytest.approx(
         stats.t.ppf(0.975, 19) * np.std(calm, ddof=1) * math.sqrt(2 / 20)
     )

@@ -13,13 +13,12 @@ import torch
 
 from oneblock.compare import reversal, sequences
 from oneblock.compare.faults import plant
-from oneblock.compare.measures import PROBES, TIMED, flow
+from oneblock.compare.measures import PROBES, flow
 from oneblock.compare.measures.subject import Subject
-from oneblock.compare.sitting import Sitting, probed
+from oneblock.compare.sitting import Sitting, probed, timed
 from oneblock.config.config import Config
 from oneblock.config.decoder import Decoder
 from oneblock.config.serial import to_dict
-from oneblock.machine.device import describe
 from oneblock.models.build import build
 
 VERSION = 1
@@ -75,8 +74,7 @@ class Cell:
             plant(model, self.fault)
             subject = Subject(model=model.to(self.device), config=self.config, tokens=self._random(), seed=self.seed)
             found = probed(subject, flow.measure, *(PROBES[name] for name in self.asked))
-            machine = {"machine": where()} if TIMED & set(self.asked) else {}
-            return {"diverged": False, "curve": [], **found, **machine}
+            return {"diverged": False, "curve": [], **found, **timed(self.asked)}
         if task := reversal.named(self.config.recipe.data):
             return sequences.train(self._seeded, task, fault=self.fault, device=self.device)
         with tempfile.TemporaryDirectory(prefix="oneblock-compare-") as folder:
@@ -104,9 +102,3 @@ def _as_before(plain: Any) -> Any:
         return plain
     kept = {name: value for name, value in plain.items() if name not in LATER or value != LATER[name]}
     return {name: _as_before(value) for name, value in kept.items()}
-
-
-def where() -> str:
-    """The machine that a timed probe runs on, in words."""
-    found = describe()
-    return f"{found['accelerator'] or found['processor']}, {found['threads']} of {found['cores']} cores"

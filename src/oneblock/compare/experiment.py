@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from oneblock.compare.catalogue import CURVES, MEASURES
@@ -136,8 +136,15 @@ BUDGETS = {
     "full": Budget(settings=("recipe.steps=3000",), seeds=8),
 }
 """quick: at most 4 minutes on two free cores; standard: at most 30; full: the base's own sizes, for a GPU."""
+FAULT = "fault="
+"""What a setting begins with that names a fault, not a path of the configuration."""
 SMOKE = "smoke"
 """The budget that every experiment has besides: seconds, to see that all its parts work. Its verdicts mean nothing."""
+
+
+def fault_of(settings: Sequence[str]) -> str:
+    """The fault that is named among a variant's settings; "" is none."""
+    return "".join(setting.removeprefix(FAULT) for setting in settings if setting.startswith(FAULT))
 
 
 def smoke(budget: Budget, *settings: str) -> Budget:

@@ -57,9 +57,8 @@ ATTENDS: dict[str, Callable[[float, float | None, float], nn.Module]] = {
     "mask-after-softmax": MaskAfterSoftmax,
 }
 """Faults of every attention -> what it attends by."""
-NO_CROSS_ATTENTION = "no-cross-attention"
 BRANCHES: dict[str, tuple[type[Branch], Callable[[], Branch]]] = {
-    NO_CROSS_ATTENTION: (CrossAttention, Nothing),
+    "no-cross-attention": (CrossAttention, Nothing),
     "shift": (Attention, Shift),
 }
 """Faults of whole branches -> which are replaced, and by what."""
@@ -75,7 +74,7 @@ def plant(model: nn.Module, fault: str) -> None:
         for name, child in list(parent.named_children()):
             if fault in BRANCHES:
                 replaced, by = BRANCHES[fault]
-                if type(child) is replaced:
+                if isinstance(child, replaced):
                     setattr(parent, name, by())
                     planted += 1
             elif isinstance(child, Fused):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from oneblock.compare.catalogue import CURVES, MEASURES
-from oneblock.compare.experiment import Alike, Experiment, Lower
+from oneblock.compare.experiment import Alike, Experiment, Lower, fault_of
 from oneblock.config.config import Config
 from oneblock.config.decoder import Decoder
 from oneblock.config.errors import OneblockError
@@ -60,7 +60,7 @@ def warnings(experiment: Experiment, configs: Mapping[str, Config]) -> tuple[str
 
 
 def _plantable(label: str, settings: tuple[str, ...], config: Config) -> None:
-    fault = next((setting.partition("=")[2] for setting in settings if setting.startswith("fault=")), "")
+    fault = fault_of(settings)
     blocks = config.model.blocks if isinstance(config.model, Decoder) else ()
     if fault in MASKS and any(block.attention.soft_cap is not None for block in blocks):
         raise OneblockError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from oneblock.compare import fits
-from oneblock.compare.experiment import Budget, Experiment
+from oneblock.compare.experiment import FAULT, Budget, Experiment, fault_of
 from oneblock.compare.matching import COUNTS, matched, size
 from oneblock.compare.reversal import Reversal, named
 from oneblock.config.config import Config
@@ -38,8 +38,6 @@ TRAINING = (
 Matrices start with 1/√fan-in: the usual 0.02 is a quarter of that at widths this small, and short trainings then end on
 the plateau of counting single tokens, some seeds past it and some not.
 """
-FAULT = "fault="
-"""What a setting begins with that names a fault, not a path of the configuration."""
 SAME = ("context", "vocab_size", "recipe.data", "recipe.tokenizer", "recipe.batch_size", "recipe.steps", "recipe.seed")
 
 
@@ -260,5 +258,5 @@ def _described(label: str, config: Config, before: Config, settings: tuple[str, 
         parameters=sum(parameters(config).values()),
         flops=flops_per_token(config),
         cache_bytes=cache_bytes_per_token(config),
-        fault="".join(setting.removeprefix(FAULT) for setting in settings if setting.startswith(FAULT)),
+        fault=fault_of(settings),
     )

@@ -7,10 +7,11 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from oneblock.compare.catalogue import MEASURES
 from oneblock.compare.experiment import Comparison
-from oneblock.compare.statistics import Differences, deviation, noise_floor
+from oneblock.compare.statistics import Differences, deviation, floor_of
 from oneblock.compare.verdict import LEVEL, Values, compared, differences_of, findable, worded
 
 MOST = 1000
@@ -74,12 +75,7 @@ def beforehand(comparisons: int, seeds: int, level: float = LEVEL) -> str:
 def _in_deviations(comparisons: int, seeds: int, level: float) -> float:
     """As where pairing helps nothing: the differences of seeds then spread √2 times as much as seeds do."""
     apart = Differences(count=seeds, mean=0.0, error=math.sqrt(2 / seeds))
-    return apart.detectable(level / comparisons, floor=noise_floor(_spread_by(1.0), seeds=seeds))
-
-
-def _spread_by(deviation: float) -> list[float]:
-    """Two numbers of that standard deviation."""
-    return [-deviation / math.sqrt(2), deviation / math.sqrt(2)]
+    return apart.detectable(level / comparisons, floor=floor_of(1.0, seeds))
 
 
 def outlooks(rule: Sequence[Comparison], values: Values, seeds: int, level: float = LEVEL) -> list[Outlook]:
@@ -89,37 +85,32 @@ def outlooks(rule: Sequence[Comparison], values: Values, seeds: int, level: floa
     their variances. Two seeds alone would be at a third of the truth or at twice it as often as not.
     """
     found = []
-    kept = [each for each in rule if _known(each, values)]
+    kept = [comparison for comparison in rule if _known(comparison, values)]
     for comparison in kept:
-        differences = differences_of(comparison, values)
-        alike = [other for other in kept if _spread_alike(comparison, other)]
-        if differences.count >= FEW:
-            alike = [comparison]
-        apart = math.sqrt(statistics.fmean(differences_of(other, values).error ** 2 for other in alike))
-        each = math.sqrt(statistics.fmean(deviation(seen) ** 2 for o in alike for seen in compared(o, values)))
-
-        def smallest(
-            count: int,
-            comparison: Comparison = comparison,
-            known: int = differences.count,
-            apart: float = apart,
-            each: float = each,
-        ) -> float:
-            expected = Differences(count=count, mean=0.0, error=apart * math.sqrt(known / count))
-            return findable(comparison, expected, noise_floor(_spread_by(each), seeds=count), level / len(rule))
-
+        known = differences_of(comparison, values).count
+        alike = [comparison] if known >= FEW else [other for other in kept if _spread_alike(comparison, other)]
+        errors = [differences_of(other, values).error for other in alike]
+        apart = math.sqrt(known * statistics.fmean(error**2 for error in errors))
+        each = math.sqrt(statistics.fmean(deviation(seen) ** 2 for other in alike for seen in compared(other, values)))
+        smallest = partial(_smallest, comparison, apart, each, level / len(rule))
         expects = comparison.expects
         found.append(
             Outlook(
                 comparison=comparison,
                 seeds=seeds,
-                known=differences.count,
+                known=known,
                 smallest=smallest(seeds),
                 expects=expects,
                 enough=None if expects is None else _enough(smallest, expects),
             )
         )
     return found
+
+
+def _smallest(comparison: Comparison, apart: float, each: float, level: float, seeds: int) -> float:
+    """What so many seeds find, whose differences spread by `apart` and of which each variant's own spread by `each`."""
+    expected = Differences(count=seeds, mean=0.0, error=apart / math.sqrt(seeds))
+    return findable(comparison, expected, floor_of(each, seeds), level)
 
 
 def _known(comparison: Comparison, values: Values) -> bool:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from oneblock.compare.faults import plant
-from oneblock.compare.measures import AT_START, PROBES, flow
+from oneblock.compare.measures import AT_START, PROBES, TIMED, flow
 from oneblock.compare.measures.subject import Found, Points, Subject
 from oneblock.config.config import Config
 from oneblock.inspect.statistics import cache_bytes_per_token
+from oneblock.machine.device import describe
 from oneblock.train.loop import Event
 from oneblock.train.session import Session, start
 
@@ -86,7 +87,7 @@ class Sitting:
             "curve": curve,
             "curves": self.begun["curves"] | ended["curves"],
             "seconds": loop.seconds,
-        }
+        } | timed(self.asked)
 
 
 def probed(subject: Subject, *probes: Callable[[Subject], Found]) -> dict[str, Any]:
@@ -98,3 +99,14 @@ def probed(subject: Subject, *probes: Callable[[Subject], Found]) -> dict[str, A
         measures |= found.measures
         curves |= found.curves
     return {"measures": measures, "curves": curves}
+
+
+def timed(asked: Sequence[str]) -> dict[str, str]:
+    """`machine`, in words, where a probe takes its seconds; nothing where none does."""
+    return {"machine": where()} if TIMED & set(asked) else {}
+
+
+def where() -> str:
+    """The machine that runs this."""
+    found = describe()
+    return f"{found['accelerator'] or found['processor']}, {found['threads']} of {found['cores']} cores"

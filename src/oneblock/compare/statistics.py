@@ -67,16 +67,19 @@ def deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def noise_floor(*variants: Sequence[float], seeds: int | None = None) -> float:
+def noise_floor(*variants: Sequence[float]) -> float:
     """What the means of two sets of n runs of one variant differ by in 19 cases of 20: t₀.₉₇₅ · s · √(2/n).
 
     s² is the mean of the variants' own variances: of two that are compared either may be the one whose seeds differ.
     t has n − 1 degrees of freedom, however many they are, for the same seed may be good or bad for all of them.
-    seeds: another n than that of the values, at their spread
     """
-    count = len(variants[0]) if seeds is None else seeds
-    spread = math.sqrt(math.fsum(deviation(values) ** 2 for values in variants) / len(variants))
-    return t_quantile(0.975, count - 1) * spread * math.sqrt(2 / count)
+    spread = math.sqrt(statistics.fmean(deviation(values) ** 2 for values in variants))
+    return floor_of(spread, len(variants[0]))
+
+
+def floor_of(spread: float, seeds: int) -> float:
+    """The noise floor of so many seeds of that standard deviation."""
+    return t_quantile(0.975, seeds - 1) * spread * math.sqrt(2 / seeds)
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -16,7 +16,7 @@ from oneblock.compare.lines import Plot, curves, over_seeds, toys
 from oneblock.compare.power import FEW, MOST
 from oneblock.compare.statistics import deviation
 from oneblock.compare.verdict import Finding
-from oneblock.compare.words import number
+from oneblock.compare.words import finite, number, probability
 from oneblock.config.serial import diff
 from oneblock.train.report.pieces import even
 
@@ -53,10 +53,9 @@ def about(values: Sequence[float]) -> str:
 
     Where a run that diverged has no number, of the others, and how many they are.
     """
-    there = [value for value in values if math.isfinite(value)]
+    there, only = finite(values)
     if len(there) < 2:
         return "–"
-    only = f" ({len(there)} of {len(values)})" if len(there) < len(values) else ""
     mean, apart = statistics.fmean(there), deviation(there)
     if not apart:
         return number(mean) + only
@@ -118,7 +117,7 @@ def judged(finding: Finding) -> list[str]:
     return [
         number(finding.difference, signed=True),
         f"{low} to {high}",
-        "< 0.0001" if finding.p < 1e-4 else f"{finding.p:.4f}",
+        probability(finding.p).removeprefix("= "),
         number(finding.floor),
         number(finding.detectable),
     ]

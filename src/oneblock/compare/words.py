@@ -57,11 +57,14 @@ def probability(p: float) -> str:
 
 def spread(values: Sequence[float]) -> str:
     """mean ± standard deviation over seeds; where a run that diverged has no number, over the others."""
+    there, only = finite(values)
+    return f"{number(statistics.fmean(there))} ± {number(deviation(there))}{only}" if len(there) > 1 else "–"
+
+
+def finite(values: Sequence[float]) -> tuple[list[float], str]:
+    """Those that are numbers, and in words how many of all they are, where not all are."""
     there = [value for value in values if math.isfinite(value)]
-    if len(there) < 2:
-        return "–"
-    only = f" ({len(there)} of {len(values)})" if len(there) < len(values) else ""
-    return f"{number(statistics.fmean(there))} ± {number(deviation(there))}{only}"
+    return there, f" ({len(there)} of {len(values)})" if len(there) < len(values) else ""
 
 
 def rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:

@@ -3,18 +3,12 @@
 from math import log
 
 from oneblock.compare.experiment import Above, Below, Budget, Experiment, Figure, Sayings
+from oneblock.compare.experiments import toys
+from oneblock.compare.experiments.toys import LAYERS, times
 
-LAYERS = 12
 SIZES = Budget(settings=("context=16", "width=16", "block.attention.num_heads=2"), seeds=3)
 EXACT = 0.01
 LAYER, RMS = (("block.placement=post", f"block.norm={norm}") for norm in ("layer", "rms"))
-
-
-def times(factor: float) -> tuple[str, ...]:
-    """Every step multiplies the stream and adds nothing; a block has one step."""
-    return ("block.residual=scaled", f"block.residual.skip={factor}", "block.residual.branch=0")
-
-
 GROWS, SHRINKS, SHIFTS = times(1.8), times(0.2), ("fault=shift",)
 
 EXPERIMENT = Experiment(
@@ -24,7 +18,7 @@ EXPERIMENT = Experiment(
     "feature let their mean drift. LayerNorm takes out both; RMSNorm leaves the mean, until all features are alike.",
     source="the course's norm lesson; Ba, Kiros and Hinton 2016, and Zhang and Sennrich 2019, section 4: LayerNorm "
     "takes the mean out, RMSNorm does without it",
-    base=(f"num_layers={LAYERS}", "block.steps=attention", "block.norm=none", "final_norm=none"),
+    base=toys.EXPERIMENT.base,
     variants={
         "shifts, LayerNorm": (*LAYER, *SHIFTS),
         "shifts": SHIFTS,

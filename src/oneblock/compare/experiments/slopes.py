@@ -3,8 +3,9 @@
 from math import log, prod
 
 from oneblock.compare.experiment import Above, Below, Budget, Experiment, Figure, Sayings
+from oneblock.compare.experiments import toys
+from oneblock.compare.experiments.toys import LAYERS
 
-LAYERS = 12
 MIXED = (0.8, 1.1, 0.7, 1.3, 0.9, 1.2, 0.6, 1.4)
 LEFT = log(prod(MIXED))
 SIZES = Budget(settings=("context=16", "width=16", "block.attention.num_heads=2"), seeds=3)
@@ -28,7 +29,7 @@ EXPERIMENT = Experiment(
     "twelve of 1.4 make 57 of it, and eight mixed ones, from 0.6 to 1.4, leave 0.73; a slope of 1 passes it on.",
     source="the course's residual lesson, computed: 0.6¹² = 0.0022, 1.4¹² = 56.7, "
     "0.8 · 1.1 · 0.7 · 1.3 · 0.9 · 1.2 · 0.6 · 1.4 = 0.7265",
-    base=(f"num_layers={LAYERS}", "block.steps=attention", "block.norm=none", "final_norm=none"),
+    base=toys.EXPERIMENT.base,
     variants={
         "1": chain(1.0),
         "0.6": chain(0.6),
